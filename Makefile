@@ -1,0 +1,30 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check unit clean
+
+demo: .venv/installed  ## the whole pipeline on the embedded default: no key, no download, no GPU
+	$(BIN)/cso search bundled --out runs/demo
+	$(BIN)/cso extract runs/demo
+
+test: .venv/tested  ## every check and every test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/pytest
+
+unit: .venv/tested  ## the fast tests only
+	$(BIN)/pytest -m "not slow"
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[figures]'
+	touch $@
+
+.venv/tested: .venv/installed constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
+	touch $@
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,156 @@
+"""The configuration: one small class a stage, each value with its source. YAML files and `--set` fill it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cso.errors import InputError
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Above0 = Annotated[float, Field(gt=0)]
+Assignment = Annotated[str, "KEY=VALUE, the key with dots, the value as in YAML"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RewardSettings(_Settings):
+    """Eq. 2."""
+
+    alpha: float = 7  # weight of the strategy's mark, Appendix F.1
+    bias: float = -3  # b, Appendix F.1
+
+
+class SearchSettings(_Settings):
+    """How a tree grows (section 3.1)."""
+
+    iterations: Count = 100  # n_iter; the paper gives no number
+    ends: Positive = 25  # n_finish: stop once so many Ends are found; the paper gives no number
+    exploration: Annotated[float, Field(ge=0)] = 1.0  # c in Eq. 1, Appendix F.1
+    temperature: Above0 = 5.0  # of the softmax that turns scores into priors; authors' release
+    rollout_rounds: Count = 4  # n in 3.1.4; authors' release
+    reward: RewardSettings = RewardSettings()
+    gold_value: float = 1.0  # Q of the seed dialogue's nodes at first, the highest reward; authors' release
+    gold_visits: Count = 100  # N of the seed dialogue's nodes at first; authors' release
+    judge_selected: bool = False  # ours: a reply just made joins the mean, so that it is credited for itself
+    revisit_ends: bool = False  # as in the release: judge known Ends again and again
+    fresh_rollouts: bool = False  # as in the release: rollouts never reuse answers
+    speculate: Annotated[int, Field(ge=0, le=64)] = 0  # selections asked ahead of time; the tree stays the same
+
+
+class RoleSettings(_Settings):
+    """Who plays a role; what is None is taken from `cast.default`."""
+
+    model: str | None = None
+    base_url: str | None = None
+    api_key_env: str | None = None  # the variable of the environment that holds the key; the key itself never is here
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: Positive | None = None
+    price: tuple[float, float] | None = None  # USD for a million tokens in, and out
+
+
+class CastSettings(_Settings):
+    """The four roles: played from the bundled corpus (a stand-in for trying things out), or by chat models."""
+
+    kind: Literal["corpus", "llm"] = "corpus"
+    default: RoleSettings = RoleSettings(
+        api_key_env="OPENAI_API_KEY",
+        temperature=0.7,
+        max_tokens=1024,
+    )
+    seeker: RoleSettings = RoleSettings()
+    supporter: RoleSettings = RoleSettings()
+    strategist: RoleSettings = RoleSettings(temperature=0.0)
+    judge: RoleSettings = RoleSettings(temperature=0.0)
+    prompts: Path | None = None  # a folder with a user's own prompts, any of seeker.md, supporter.md, ...
+
+
+class LimitSettings(_Settings):
+    """What a run may take. None of it changes a tree."""
+
+    concurrency: Positive = 32  # requests in flight, over all trees
+    timeout: Above0 = 60  # seconds until a request without an answer is given up and repeated
+    patience: Above0 = 180  # seconds over which a failing request is repeated
+    requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+    max_calls: Count | None = None
+    max_tokens: Count | None = None
+    max_cost: Annotated[float, Field(ge=0)] | None = None  # USD
+
+
+class ExtractSettings(_Settings):
+    """From trees to preferences (section 3.2)."""
+
+    threshold: float = 0.5  # θ in Eq. 5 and 6, Appendix F.1
+    min_visits: Count = 1  # N that an End must have
+    min_margin: float | None = None  # drop pairs whose own-turn rewards differ by less (chosen - rejected); None: keep
+    balance: Literal["none", "weights", "drop"] = "none"  # even out how often each strategy is chosen and rejected
+    seed: int = 0  # of what is drawn: ESC-Pro-Random's strategies, the pairs that balance drops
+
+
+class Settings(_Settings):
+    """Everything that `cso search` and `cso extract` can be told."""
+
+    taxonomy: str = "esc8"  # a bundled one, or a path
+    rubric: str = "esc"  # a bundled one, or a path
+    drop_unlabelled: bool = False  # drop dialogues with any unlabelled exchange whole, rather than trim both ends
+    search: SearchSettings = SearchSettings()
+    cast: CastSettings = CastSettings()
+    limits: LimitSettings = LimitSettings()
+    extract: ExtractSettings = ExtractSettings()
+
+
+def load_settings(config: Path | None = None, assignments: Iterable[Assignment] = ()) -> Settings:
+    """The settings of a YAML file with `assignments` laid over it. Raises InputError, naming file or setting."""
+    values: dict[str, Any] = {}
+    if config is not None:
+        try:
+            content: Any = yaml.safe_load(config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"{config}: expected a YAML file with settings; {error}") from error
+        if content is not None and not isinstance(content, dict):
+            raise InputError(f"{config}: expected settings as `key: value`, found {type(content).__name__}")
+        values = cast(dict[str, Any], content or {})
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {assignment}: expected KEY=VALUE, such as search.iterations=50")
+        _assign(values, key.strip(), value, source=assignment)
+    return settings_from(values, source=str(config) if config else "settings")
+
+
+def settings_from(values: Mapping[str, Any], *, source: str) -> Settings:
+    """Validated settings: the defaults with `values` laid over them."""
+    try:
+        return Settings.model_validate(_overlay(Settings().model_dump(), values))
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
+        raise InputError(f"{source}: " + "; ".join(lines)) from error
+
+
+def _assign(values: dict[str, Any], key: str, value: str, *, source: str) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner: Any = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {source}: {parent} is a value, not a group of settings")
+        values = cast(dict[str, Any], inner)
+    try:
+        values[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {source}: the value is not valid YAML: {error}") from error
+
+
+def _overlay(base: Any, over: Any) -> Any:
+    """`over` laid over `base`, group by group."""
+    if not isinstance(base, dict) or not isinstance(over, Mapping):
+        return over
+    merged = cast(dict[str, Any], base)
+    return merged | {key: _overlay(merged.get(key), value) for key, value in cast(Mapping[str, Any], over).items()}

@@ -1,0 +1,146 @@
+"""Taxonomies: which strategies a supporter chooses from, in which order, and how another taxonomy maps onto them.
+
+Nothing outside a taxonomy file knows a strategy's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+import yaml
+
+from cso.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A way to answer. `definition` is what the roles and the trained model are told of it."""
+
+    name: str
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taxonomy:
+    """An ordered list of strategies. The order breaks ties wherever a highest is taken.
+
+    `maps` turns names of other taxonomies, as `canonical` writes them, into names of this one.
+    """
+
+    name: str
+    strategies: tuple[Strategy, ...]
+    maps: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __iter__(self) -> Iterator[Strategy]:
+        return iter(self.strategies)
+
+    def __len__(self) -> int:
+        return len(self.strategies)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(strategy.name for strategy in self.strategies)
+
+    def strategy(self, name: str) -> Strategy:
+        """The strategy of exactly this name; KeyError where there is none."""
+        for strategy in self.strategies:
+            if strategy.name == name:
+                return strategy
+        raise KeyError(name)
+
+    def read(self, label: str) -> str | None:
+        """The name meant by `label`, written in another case, with an abbreviation behind, or in a mapped taxonomy.
+
+        None where it names no strategy: nothing is guessed.
+        """
+        wanted = canonical(label)
+        for name in self.names:
+            if canonical(name) == wanted:
+                return name
+        return self.maps.get(wanted)
+
+
+def canonical(label: str) -> str:
+    """A label without what does not matter: case, spacing, hyphens, an abbreviation in brackets behind it."""
+    bare = re.sub(r"\s*[(\[][^)\]]*[)\]]\s*$", "", label)
+    return re.sub(r"[\s_-]+", " ", bare).strip(" .:").casefold()
+
+
+def bundled_taxonomies() -> tuple[str, ...]:
+    """Names of the taxonomies in the package."""
+    files = resources.files("cso").joinpath("taxonomies").iterdir()
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
+
+
+def load_taxonomy(name_or_path: str | Path) -> Taxonomy:
+    """A bundled taxonomy by name (`esc8`), or a user's own YAML file by path.
+
+    The file has `name`, `strategies` (a list of `name` and `definition`) and, if other labels are to be read as
+    well, `maps` (other label: name here). Raises InputError, naming the file and the entry.
+    """
+    if str(name_or_path) in bundled_taxonomies():
+        text = resources.files("cso").joinpath("taxonomies", f"{name_or_path}.yaml").read_text(encoding="utf-8")
+    else:
+        try:
+            text = Path(name_or_path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"taxonomy {name_or_path!s}: expected one of {', '.join(bundled_taxonomies())} or a readable YAML "
+                f"file; {error}"
+            ) from error
+    return parse_taxonomy(text, source=str(name_or_path))
+
+
+def parse_taxonomy(text: str, *, source: str) -> Taxonomy:
+    """A taxonomy from the text of its YAML file; `source` names the file in errors."""
+    try:
+        content: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"taxonomy {source}: not valid YAML: {error}") from error
+    match content:
+        case {"name": str(name), "strategies": [_, _, *_] as entries, **rest} if not set(rest) - {"maps"}:
+            strategies = tuple(_strategy(entry, source=source, position=i) for i, entry in enumerate(entries, 1))
+        case _:
+            raise InputError(
+                f"taxonomy {source}: expected `name`, `strategies` (two or more, each with `name` and "
+                f"`definition`) and perhaps `maps`"
+            )
+    names = {canonical(strategy.name): strategy.name for strategy in strategies}
+    if len(names) < len(strategies):
+        raise InputError(
+            f"taxonomy {source}: two strategies have the same name (case, spacing and brackets do not count)"
+        )
+    maps: dict[str, str] = {}
+    written = cast(dict[object, str], rest.get("maps") or {})
+    for label, target in written.items():
+        if target not in names.values():
+            raise InputError(f"taxonomy {source}: maps: {label!r} is mapped to {target!r}, which is no strategy here")
+        maps[canonical(str(label))] = target
+    return Taxonomy(name, strategies, MappingProxyType(maps))
+
+
+def dump_taxonomy(taxonomy: Taxonomy) -> str:
+    """The YAML text that `parse_taxonomy` reads back as the same taxonomy."""
+    content: dict[str, Any] = {
+        "name": taxonomy.name,
+        "strategies": [{"name": strategy.name, "definition": strategy.definition} for strategy in taxonomy],
+    }
+    if taxonomy.maps:
+        content["maps"] = dict(taxonomy.maps)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _strategy(entry: object, *, source: str, position: int) -> Strategy:
+    match entry:
+        case {"name": str(name), "definition": str(definition)} if name.strip() and definition.strip():
+            return Strategy(name.strip(), " ".join(definition.split()))
+        case _:
+            raise InputError(
+                f"taxonomy {source}: strategy {position}: expected `name` and `definition`, found {entry!r}"
+            )

@@ -1,0 +1,37 @@
+"""A dialogue as a trained model sees it, and a reply as it says it.
+
+The system message lists the strategies; seeker turns are user messages, supporter turns assistant messages that open
+with the strategy in brackets. The strategy is part of the completion: choosing it is what is trained.
+"""
+
+from __future__ import annotations
+
+from cso.dialogue import Dialogue, Speaker, Turn
+from cso.taxonomy import Taxonomy
+
+Message = dict[str, str]  # "role": system | user | assistant, "content": text
+
+
+def system_message(taxonomy: Taxonomy) -> Message:
+    """Who the model is, which strategies it has, and in what form it answers."""
+    strategies = "\n".join(f"- {strategy.name}: {strategy.definition}" for strategy in taxonomy)
+    return {
+        "role": "system",
+        "content": (
+            "You support people who are going through a hard time. At each turn, choose the one strategy that fits "
+            f"the moment best, then reply by it.\n\nStrategies:\n{strategies}\n\n"
+            "Answer in the form: (<strategy>) <reply>"
+        ),
+    }
+
+
+def utterance(turn: Turn) -> Message:
+    """One turn as a message: `(<strategy>) <reply>` for a supporter whose strategy is known."""
+    if turn.speaker is Speaker.SEEKER:
+        return {"role": "user", "content": turn.text}
+    return {"role": "assistant", "content": f"({turn.strategy}) {turn.text}" if turn.strategy else turn.text}
+
+
+def prompt(history: Dialogue, taxonomy: Taxonomy) -> list[Message]:
+    """All that the model sees before it replies: the system message and every turn so far."""
+    return [system_message(taxonomy), *(utterance(turn) for turn in history.turns)]

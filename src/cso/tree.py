@@ -1,0 +1,178 @@
+"""The tree of conversations that grows from one seed dialogue (section 3.1.1).
+
+Frozen data: a search makes new trees out of old ones. Nodes refer to each other by their place in `Tree.nodes`,
+parents come before children, and siblings lie in the taxonomy's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cso.dialogue import Dialogue, Speaker, Turn
+from cso.rating import Rating
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The seeker's opening turn, after the supporter's greeting where the dialogue has one."""
+
+    opening: tuple[Turn] | tuple[Turn, Turn]
+
+
+@dataclass(frozen=True, slots=True)
+class Unexpanded:
+    """A strategy that nobody has followed yet. `prior` is its share among its siblings, P in Eq. 1."""
+
+    strategy: str
+    prior: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """The supporter replied and the seeker answered. `rating` is the judge's of this very reply, where it was asked."""
+
+    strategy: str
+    prior: float
+    supporter: str
+    seeker: str
+    rating: Rating | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The supporter replied and the dialogue was over. Words of farewell are kept; no role ever sees them."""
+
+    strategy: str
+    prior: float
+    supporter: str
+    farewell: str | None = None
+    rating: Rating | None = None
+
+
+State = Root | Unexpanded | Expanded | End
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A state and what the search knows of it."""
+
+    id: int
+    parent: int | None
+    state: State
+    children: tuple[int, ...] = ()
+    visits: int = 0  # N
+    value: float = 0.0  # Q: mean reward through here, in [-3, 1]
+    closed: bool = False  # nothing new can come from here
+    gold: bool = False  # on the seed dialogue's own path
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A search so far: `iterations` done, `ends` found by them (not gold's, none inside rollouts)."""
+
+    seed: Dialogue
+    nodes: tuple[Node, ...]
+    iterations: int = 0
+    ends: int = 0
+    failure: str | None = None  # why the search could not go on
+
+    @property
+    def root(self) -> Node:
+        return self.nodes[0]
+
+    def path(self, leaf: int) -> tuple[Node, ...]:
+        """The nodes from the root down to `leaf`, both included."""
+        path = [self.nodes[leaf]]
+        while (parent := path[-1].parent) is not None:
+            path.append(self.nodes[parent])
+        return tuple(reversed(path))
+
+    def history(self, leaf: int) -> Dialogue:
+        """What has been said from the opening up to and including `leaf`."""
+        return self.seed.with_turns(turn for node in self.path(leaf) for turn in said(node.state))
+
+    def siblings(self, node: Node) -> tuple[Node, ...]:
+        """The other children of the node's parent, in the taxonomy's order."""
+        if node.parent is None:
+            return ()
+        return tuple(self.nodes[child] for child in self.nodes[node.parent].children if child != node.id)
+
+
+def said(state: State) -> tuple[Turn, ...]:
+    """The turns that a state adds to the conversation."""
+    match state:
+        case Root(opening):
+            return opening
+        case Unexpanded():
+            return ()
+        case Expanded(strategy, _, supporter, seeker):
+            return (Turn(Speaker.SUPPORTER, supporter, strategy), Turn(Speaker.SEEKER, seeker))
+        case End(strategy, _, supporter):
+            return (Turn(Speaker.SUPPORTER, supporter, strategy),)
+
+
+def node_to_json(node: Node) -> dict[str, Any]:
+    """One row of a tree file. `seeker` is the seeker's answer, the root's opening, or an End's farewell."""
+    row: dict[str, Any] = {"id": node.id, "parent": node.parent}
+    match node.state:
+        case Root(opening):
+            greeting = opening[0] if len(opening) > 1 else None
+            row |= {
+                "kind": "root",
+                "strategy": greeting.strategy if greeting else None,
+                "prior": 1.0,
+                "supporter": greeting.text if greeting else None,
+                "seeker": opening[-1].text,
+                "rating": None,
+            }
+        case Unexpanded(strategy, prior):
+            row |= {"kind": "unexpanded", "strategy": strategy, "prior": prior}
+            row |= {"supporter": None, "seeker": None, "rating": None}
+        case Expanded(strategy, prior, supporter, seeker, rating):
+            row |= {"kind": "expanded", "strategy": strategy, "prior": prior}
+            row |= {"supporter": supporter, "seeker": seeker, "rating": rating}
+        case End(strategy, prior, supporter, farewell, rating):
+            row |= {"kind": "end", "strategy": strategy, "prior": prior}
+            row |= {"supporter": supporter, "seeker": farewell, "rating": rating}
+    return row | {"q": node.value, "n": node.visits, "closed": node.closed, "gold": node.gold}
+
+
+def nodes_from_json(rows: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
+    """The nodes that `node_to_json` wrote, in the same order; KeyError, TypeError or ValueError for other rows."""
+    children: dict[int, list[int]] = {row["id"]: [] for row in rows}
+    for row in rows[1:]:
+        children[row["parent"]].append(row["id"])
+    return tuple(
+        Node(
+            id=row["id"],
+            parent=row["parent"],
+            state=_state(row),
+            children=tuple(children[row["id"]]),
+            visits=row["n"],
+            value=row["q"],
+            closed=row["closed"],
+            gold=row["gold"],
+        )
+        for row in rows
+    )
+
+
+def _state(row: Mapping[str, Any]) -> State:
+    rating = Rating(*row["rating"]) if row.get("rating") is not None else None
+    match row["kind"]:
+        case "root":
+            greeting = row["supporter"]
+            first = Turn(Speaker.SEEKER, row["seeker"])
+            return Root(
+                (Turn(Speaker.SUPPORTER, greeting, row["strategy"]), first) if greeting is not None else (first,)
+            )
+        case "unexpanded":
+            return Unexpanded(row["strategy"], row["prior"])
+        case "expanded":
+            return Expanded(row["strategy"], row["prior"], row["supporter"], row["seeker"], rating)
+        case "end":
+            return End(row["strategy"], row["prior"], row["supporter"], row["seeker"], rating)
+        case kind:
+            raise ValueError(f"unknown kind of node: {kind!r}")
