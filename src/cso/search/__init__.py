@@ -1,0 +1,1 @@
+"""From seed dialogues to conversation trees."""

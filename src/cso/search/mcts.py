@@ -1,0 +1,128 @@
+"""Monte Carlo tree search with PUCB, as pure functions from trees to trees (sections 3.1.2 to 3.1.5).
+
+What an iteration learns below the leaf it selected is a `Discovery`; it depends on that leaf alone. So discoveries may
+be made in any order, even ahead of time: the tree depends only on the order in which `commit` takes them in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cso.settings import SearchSettings
+from cso.taxonomy import Taxonomy
+from cso.tree import End, Expanded, Node, State, Tree, Unexpanded
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What one iteration found: the selected leaf, extended; its children's priors in the taxonomy's order (None where
+    the leaf is an End); the child that was simulated, extended; and the reward to back up.
+    """
+
+    leaf: Expanded | End
+    children: tuple[Unexpanded, ...]
+    simulated: Expanded | End | None
+    reward: float
+
+
+def priors(scores: Mapping[str, float], taxonomy: Taxonomy, *, temperature: float) -> dict[str, float]:
+    """P in Eq. 1: the softmax of the strategist's scores over all strategies, in the taxonomy's order."""
+    highest = max(scores.values())
+    weights = {name: math.exp((scores[name] - highest) / temperature) for name in taxonomy.names}
+    total = math.fsum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
+
+
+def pucb(node: Node, parent: Node, *, exploration: float) -> float:
+    """Eq. 1. `node` is any child, so it has a prior."""
+    assert isinstance(node.state, Unexpanded | Expanded | End)
+    return node.value + exploration * node.state.prior * math.sqrt(parent.visits) / (node.visits + 1)
+
+
+def select(tree: Tree, *, exploration: float) -> int | None:
+    """From the root to the child of highest PUCB until a node without children; closed nodes are passed over.
+
+    Ties go to the earlier strategy in the taxonomy. None where everything is closed.
+    """
+    node = tree.root
+    if node.closed:
+        return None
+    while node.children:
+        best, best_score = None, -math.inf
+        for child in (tree.nodes[i] for i in node.children):
+            if not child.closed and (score := pucb(child, node, exploration=exploration)) > best_score:
+                best, best_score = child, score
+        assert best is not None, "a node whose children are all closed is closed itself"
+        node = best
+    return node.id
+
+
+def likeliest(children: tuple[Unexpanded, ...]) -> int:
+    """The place of the child of highest prior, which is simulated; ties go to the earlier strategy."""
+    return max(range(len(children)), key=lambda place: children[place].prior)
+
+
+def commit(tree: Tree, leaf: int, found: Discovery, settings: SearchSettings) -> Tree:
+    """Take in what an iteration found below `leaf`: new states and children, Eq. 4 on the way up, what is now closed."""
+    nodes = list(tree.nodes)
+    new_ends = 0
+    if isinstance(nodes[leaf].state, Unexpanded):
+        new_ends += isinstance(found.leaf, End)
+    bottom = leaf
+    nodes[leaf] = replace(nodes[leaf], state=found.leaf)
+    if found.simulated is not None:
+        new_ends += isinstance(found.simulated, End)
+        first = len(nodes)
+        place = likeliest(found.children)
+        states: list[State] = [*found.children]
+        states[place] = found.simulated
+        nodes[leaf] = replace(nodes[leaf], children=tuple(range(first, first + len(states))))
+        nodes.extend(Node(id=first + i, parent=leaf, state=state) for i, state in enumerate(states))
+        bottom = first + place
+    _back_up(nodes, bottom, found.reward)
+    if isinstance(nodes[bottom].state, End) and not settings.revisit_ends:
+        _close(nodes, bottom)
+    return replace(tree, nodes=tuple(nodes), iterations=tree.iterations + 1, ends=tree.ends + new_ends)
+
+
+def set_aside(tree: Tree, leaf: int, reward: float) -> Tree:
+    """The tree as it will be if `reward` comes back from `leaf`, with the leaf closed while nothing below it is known."""
+    nodes = list(tree.nodes)
+    _back_up(nodes, leaf, reward)
+    _close(nodes, leaf)
+    return replace(tree, nodes=tuple(nodes), iterations=tree.iterations + 1)
+
+
+def closed(tree: Tree) -> Tree:
+    """The tree with everything closed that can be: Ends already judged (gold's from the start), and what leads only there."""
+    nodes = list(tree.nodes)
+    for node in tree.nodes:
+        if isinstance(node.state, End):
+            _close(nodes, node.id)
+    return replace(tree, nodes=tuple(nodes))
+
+
+def finished(tree: Tree, settings: SearchSettings) -> bool:
+    """Whether the search stops before another iteration."""
+    return tree.iterations >= settings.iterations or tree.ends >= settings.ends or tree.root.closed
+
+
+def _back_up(nodes: list[Node], leaf: int, reward: float) -> None:
+    """Eq. 4: `reward` folded into the mean of every node from `leaf` up to the root."""
+    at: int | None = leaf
+    while at is not None:
+        node = nodes[at]
+        value = (node.visits * node.value + reward) / (node.visits + 1)
+        nodes[at] = replace(node, value=value, visits=node.visits + 1)
+        at = node.parent
+
+
+def _close(nodes: list[Node], bottom: int) -> None:
+    """Close `bottom`, then every ancestor whose children are all closed."""
+    nodes[bottom] = replace(nodes[bottom], closed=True)
+    at = nodes[bottom].parent
+    while at is not None and all(nodes[child].closed for child in nodes[at].children):
+        nodes[at] = replace(nodes[at], closed=True)
+        at = nodes[at].parent
