@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.rating import Rating, mean_reward, reward
 from cso.search.cast import Cast
-from cso.search.mcts import Discovery, likeliest, priors
+from cso.search.mcts import Discovery, Expansion, likeliest, priors
 from cso.settings import SearchSettings
 from cso.taxonomy import Taxonomy
-from cso.tree import End, Expanded, Node, Tree, Unexpanded, said
+from cso.tree import End, Expanded, Node, Root, Tree, Unexpanded, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,42 +22,49 @@ class Explorer:
     taxonomy: Taxonomy
     settings: SearchSettings
 
-    async def discover(self, tree: Tree, leaf: int) -> Discovery:
-        """Extend, expand and simulate below `leaf`, a node without children.
+    async def expand(self, tree: Tree, leaf: int) -> Expansion:
+        """Extend `leaf`, a node without children, expand it, and extend the child that is to be simulated."""
+        node = tree.nodes[leaf]
+        before = tree.history(_parent(node))
+        state = node.state
+        if isinstance(state, Unexpanded):
+            state = await self._extend(before, state)
+        assert not isinstance(state, Root), "the root always has children"
+        if isinstance(state, End):
+            return Expansion(state)
+        history = _after(before, state)
+        children = await self._rated(history)
+        simulated = await self._extend(history, children[likeliest(children)])
+        return Expansion(state, children, simulated)
+
+    async def evaluate(self, tree: Tree, leaf: int, found: Expansion) -> Discovery:
+        """The reward of an expansion of `leaf`: of its own turn where it is an End, else of a simulation below it.
 
         Errors of the roles come as they are or, where several were asked at once, in an ExceptionGroup.
         """
         node = tree.nodes[leaf]
-        assert node.parent is not None
-        match node.state:
-            case Unexpanded():
-                before = tree.history(node.parent)
-                state = await self._extend(before, node.state)
-            case Expanded() | End() as state:
-                before = tree.history(node.parent)
-            case _:
-                raise AssertionError("the root always has children")
-        if isinstance(state, End):
-            return await self._end(before, node, state)
-        return await self._simulate(before, state, extended=isinstance(node.state, Unexpanded))
+        before = tree.history(_parent(node))
+        if isinstance(found.leaf, End):
+            return await self._judge_end(before, node, found.leaf)
+        own_too = self.settings.judge_selected and isinstance(node.state, Unexpanded)
+        return await self._simulate(before, found, own_too=own_too)
 
-    async def _end(self, before: Dialogue, node: Node, end: End) -> Discovery:
-        """The reward of an End is that of its own turn; asked again only where Ends are revisited."""
+    async def _judge_end(self, before: Dialogue, node: Node, end: End) -> Discovery:
+        """An End found before is judged again only where Ends are revisited, each time as a further sample."""
         judged_before = node.visits - (self.settings.gold_visits if node.gold else 0)
         rating = await self._rate(before, end, sample=judged_before)
         if judged_before == 0:
             end = replace(end, rating=rating)
-        return Discovery(end, (), None, self._reward(rating))
+        return Discovery(Expansion(end), self._reward(rating))
 
-    async def _simulate(self, before: Dialogue, leaf: Expanded, *, extended: bool) -> Discovery:
-        """Expand the leaf, extend its likeliest child and roll out from there; the judge works beside the rollout."""
+    async def _simulate(self, before: Dialogue, found: Expansion, *, own_too: bool) -> Discovery:
+        """Eq. 3 over the simulated child and a rollout from there; the judge works beside the rollout."""
+        leaf, child = found.leaf, found.simulated
+        assert isinstance(leaf, Expanded)
+        assert child is not None
+        history = _after(before, leaf)
         async with asyncio.TaskGroup() as beside:
-            own = None
-            if self.settings.judge_selected and extended:
-                own = beside.create_task(self._rate(before, leaf))
-            history = _after(before, leaf)
-            children = await self._expand(history)
-            child = await self._extend(history, children[likeliest(children)])
+            own = beside.create_task(self._rate(before, leaf)) if own_too else None
             judged = [beside.create_task(self._rate(history, child))]
             if isinstance(child, Expanded):
                 await self._roll_out(_after(history, child), beside, judged)
@@ -66,15 +73,14 @@ class Explorer:
         if own is not None:
             ratings.insert(0, own.result())
             leaf = replace(leaf, rating=own.result())
-        return Discovery(leaf, children, child, mean_reward([self._reward(rating) for rating in ratings]))
+        reward = mean_reward([self._reward(rating) for rating in ratings])
+        return Discovery(Expansion(leaf, found.children, child), reward)
 
-    async def _roll_out(
-        self, history: Dialogue, beside: asyncio.TaskGroup, judged: list[asyncio.Task[Rating]]
-    ) -> None:
+    async def _roll_out(self, history: Dialogue, beside: asyncio.TaskGroup, judged: list[asyncio.Task[Rating]]) -> None:
         """Greedy rounds by the strategist's best; after the last one the seeker is not asked, for nobody would hear."""
         sample = int(self.settings.fresh_rollouts)
         for left in reversed(range(self.settings.rollout_rounds)):
-            children = await self._expand(history, sample=sample)
+            children = await self._rated(history, sample=sample)
             best = children[likeliest(children)]
             reply = await self._reply(history, best, sample=sample)
             judged.append(beside.create_task(self._rate(history, reply, sample=sample)))
@@ -85,7 +91,7 @@ class Explorer:
                 break
             history = _after(history, state)
 
-    async def _expand(self, history: Dialogue, *, sample: int = 0) -> tuple[Unexpanded, ...]:
+    async def _rated(self, history: Dialogue, *, sample: int = 0) -> tuple[Unexpanded, ...]:
         scores = await self.cast.strategist(history, sample=sample)
         shares = priors(scores, self.taxonomy, temperature=self.settings.temperature)
         return tuple(Unexpanded(name, prior) for name, prior in shares.items())
@@ -111,6 +117,11 @@ class Explorer:
 
     def _reward(self, rating: Rating) -> float:
         return reward(rating, alpha=self.settings.reward.alpha, bias=self.settings.reward.bias)
+
+
+def _parent(node: Node) -> int:
+    assert node.parent is not None, "the root always has children"
+    return node.parent
 
 
 def _after(history: Dialogue, state: Expanded | End) -> Dialogue:

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 from cso.dialogue import Dialogue
+from cso.rating import Rating, reward
 from cso.search.cast import Cast
 from cso.search.discover import Explorer
-from cso.search.mcts import Discovery, commit, finished, select, set_aside
+from cso.search.mcts import Discovery, Expansion, commit, finished, select, set_aside
 from cso.search.plant import plant
 from cso.settings import SearchSettings
 from cso.taxonomy import Taxonomy
@@ -43,66 +44,76 @@ async def grow_tree(
 Place = tuple[tuple[str, ...], int]  # the strategies on the way to a leaf, and how often it has been visited
 
 
-class Lookahead:
-    """Discoveries under way: the one that the search waits for, and up to `speculate` that it will probably want next.
+class Iteration:
+    """One iteration's questions under way. What they find depends on the leaf alone, not on when they are asked."""
 
-    A discovery depends on its leaf alone, so one that was made early is the very one that would have been made in turn.
-    """
+    def __init__(self, explorer: Explorer, tree: Tree, leaf: int) -> None:
+        self.expansion: Expansion | None = None  # known before the reward is
+        self.task = asyncio.create_task(self._run(explorer, tree, leaf))
+
+    async def _run(self, explorer: Explorer, tree: Tree, leaf: int) -> Discovery:
+        self.expansion = await explorer.expand(tree, leaf)
+        return await explorer.evaluate(tree, leaf, self.expansion)
+
+
+class Lookahead:
+    """Iterations under way: the one the search waits for, and up to `speculate` that it will probably want next."""
 
     def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
         self._settings = explorer.settings
-        self._tasks: dict[Place, asyncio.Task[Discovery]] = {}
+        weights = explorer.settings.reward
+        self._poor = reward(Rating(2, 2, 2, 2), alpha=weights.alpha, bias=weights.bias)
+        self._iterations: dict[Place, Iteration] = {}
 
     async def discovery(self, tree: Tree, leaf: int) -> Discovery:
         """What lies below the leaf that the search has selected in `tree`."""
-        if not self._settings.speculate:
-            return await self._explorer.discover(tree, leaf)
-        wanted = self._task(tree, leaf)
+        wanted = self._iteration(tree, leaf).task
         while not wanted.done():
             self._ask_ahead(tree)
             await asyncio.wait(self._under_way(), return_when=asyncio.FIRST_COMPLETED)
-        del self._tasks[_place(tree, leaf)]
+        del self._iterations[_place(tree, leaf)]
         return wanted.result()
 
     async def stop(self) -> None:
         """Call off what is still under way."""
-        for task in self._tasks.values():
+        tasks = [iteration.task for iteration in self._iterations.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _ask_ahead(self, tree: Tree) -> None:
-        """Play the search on with guesses for the rewards that are not known yet, and ask what it comes to want."""
-        for _ in range(self._settings.iterations - tree.iterations):
-            if len(self._under_way()) > self._settings.speculate or finished(tree, self._settings):
-                return
-            leaf = select(tree, exploration=self._settings.exploration)
+        """Play the search on as if the rewards still unknown were poor, and ask what it comes to want.
+
+        What the search turns to when hopes fail it mostly turns to sooner or later: of all guesses this one asked
+        least in vain (docs/log.md).
+        """
+        settings = self._settings
+        while len(self._under_way()) <= settings.speculate and not finished(tree, settings):
+            leaf = select(tree, exploration=settings.exploration)
             if leaf is None:
                 return
-            task = self._task(tree, leaf)
-            if task.done():
-                if task.cancelled() or task.exception() is not None:
-                    return
-                tree = commit(tree, leaf, task.result(), self._settings)
+            iteration = self._iteration(tree, leaf)
+            if not iteration.task.done():
+                if iteration.expansion is None:
+                    tree = set_aside(tree, leaf, self._poor)
+                else:
+                    tree = commit(tree, leaf, Discovery(iteration.expansion, self._poor), settings)
+            elif iteration.task.cancelled() or iteration.task.exception() is not None:
+                return
             else:
-                tree = set_aside(tree, leaf, _guess(tree, leaf))
+                tree = commit(tree, leaf, iteration.task.result(), settings)
 
     def _under_way(self) -> list[asyncio.Task[Discovery]]:
-        return [task for task in self._tasks.values() if not task.done()]
+        return [iteration.task for iteration in self._iterations.values() if not iteration.task.done()]
 
-    def _task(self, tree: Tree, leaf: int) -> asyncio.Task[Discovery]:
+    def _iteration(self, tree: Tree, leaf: int) -> Iteration:
         place = _place(tree, leaf)
-        if place not in self._tasks:
-            self._tasks[place] = asyncio.create_task(self._explorer.discover(tree, leaf))
-        return self._tasks[place]
+        if place not in self._iterations:
+            self._iterations[place] = Iteration(self._explorer, tree, leaf)
+        return self._iterations[place]
 
 
 def _place(tree: Tree, leaf: int) -> Place:
     path = tree.path(leaf)
     return tuple(node.state.strategy for node in path if not isinstance(node.state, Root)), path[-1].visits
-
-
-def _guess(tree: Tree, leaf: int) -> float:
-    """The reward to expect below a leaf: what was found on average below its parent."""
-    parent = tree.nodes[leaf].parent
-    return tree.nodes[parent].value if parent is not None else 0.0

@@ -16,14 +16,22 @@ from cso.tree import End, Expanded, Node, State, Tree, Unexpanded
 
 
 @dataclass(frozen=True, slots=True)
-class Discovery:
-    """What one iteration found: the selected leaf, extended; its children's priors in the taxonomy's order (None where
-    the leaf is an End); the child that was simulated, extended; and the reward to back up.
+class Expansion:
+    """The selected leaf, extended; its children in the taxonomy's order; the child to be simulated, extended.
+
+    An End has no children.
     """
 
     leaf: Expanded | End
-    children: tuple[Unexpanded, ...]
-    simulated: Expanded | End | None
+    children: tuple[Unexpanded, ...] = ()
+    simulated: Expanded | End | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """All that one iteration found: an expansion, and the reward to back up."""
+
+    expansion: Expansion
     reward: float
 
 
@@ -65,19 +73,17 @@ def likeliest(children: tuple[Unexpanded, ...]) -> int:
 
 
 def commit(tree: Tree, leaf: int, found: Discovery, settings: SearchSettings) -> Tree:
-    """Take in what an iteration found below `leaf`: new states and children, Eq. 4 on the way up, what is now closed."""
-    nodes = list(tree.nodes)
-    new_ends = 0
-    if isinstance(nodes[leaf].state, Unexpanded):
-        new_ends += isinstance(found.leaf, End)
-    bottom = leaf
-    nodes[leaf] = replace(nodes[leaf], state=found.leaf)
-    if found.simulated is not None:
-        new_ends += isinstance(found.simulated, End)
+    """Take in what an iteration found below `leaf`: states, children, Eq. 4 on the way up, what is now closed."""
+    nodes, bottom = list(tree.nodes), leaf
+    expansion = found.expansion
+    new_ends = int(isinstance(nodes[leaf].state, Unexpanded) and isinstance(expansion.leaf, End))
+    nodes[leaf] = replace(nodes[leaf], state=expansion.leaf)
+    if expansion.simulated is not None:
+        new_ends += isinstance(expansion.simulated, End)
         first = len(nodes)
-        place = likeliest(found.children)
-        states: list[State] = [*found.children]
-        states[place] = found.simulated
+        place = likeliest(expansion.children)
+        states: list[State] = [*expansion.children]
+        states[place] = expansion.simulated
         nodes[leaf] = replace(nodes[leaf], children=tuple(range(first, first + len(states))))
         nodes.extend(Node(id=first + i, parent=leaf, state=state) for i, state in enumerate(states))
         bottom = first + place
@@ -88,7 +94,7 @@ def commit(tree: Tree, leaf: int, found: Discovery, settings: SearchSettings) ->
 
 
 def set_aside(tree: Tree, leaf: int, reward: float) -> Tree:
-    """The tree as it will be if `reward` comes back from `leaf`, with the leaf closed while nothing below it is known."""
+    """The tree as it will be if `reward` comes back from `leaf`, which is closed while nothing below it is known."""
     nodes = list(tree.nodes)
     _back_up(nodes, leaf, reward)
     _close(nodes, leaf)
@@ -96,7 +102,7 @@ def set_aside(tree: Tree, leaf: int, reward: float) -> Tree:
 
 
 def closed(tree: Tree) -> Tree:
-    """The tree with everything closed that can be: Ends already judged (gold's from the start), and what leads only there."""
+    """The planted tree with gold's End closed, and every node from which there is no other way."""
     nodes = list(tree.nodes)
     for node in tree.nodes:
         if isinstance(node.state, End):

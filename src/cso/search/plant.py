@@ -17,9 +17,9 @@ from cso.tree import End, Expanded, Node, Root, Tree, Unexpanded, said
 async def plant(seed: Dialogue, strategist: Strategist, taxonomy: Taxonomy, settings: SearchSettings) -> Tree:
     """The tree in which only the seed dialogue has been spoken.
 
-    One layer a supporter turn, the last one an End. At each layer the strategist rates all strategies on the full history
-    up to there; those that the dialogue does not take become Unexpanded siblings. Raises InputError for a dialogue
-    that cannot be planted.
+    One layer a supporter turn, the last one an End. At each layer the strategist rates all strategies on the full
+    history up to there; those that the dialogue does not take become Unexpanded siblings. Raises InputError for a
+    dialogue that cannot be planted.
     """
     root, spoken = gold_path(seed, taxonomy)
     histories = [seed.with_turns(root.opening)]
@@ -27,17 +27,18 @@ async def plant(seed: Dialogue, strategist: Strategist, taxonomy: Taxonomy, sett
         histories.append(seed.with_turns((*histories[-1].turns, *said(state))))
     ratings = await asyncio.gather(*(strategist(history) for history in histories))
 
-    gold = {"value": settings.gold_value, "visits": settings.gold_visits, "gold": True}
-    nodes = [Node(id=0, parent=None, state=root, **gold)]
+    visits, value = settings.gold_visits, settings.gold_value
+    nodes = [Node(id=0, parent=None, state=root, visits=visits, value=value, gold=True)]
     parent = 0
     for state, scores in zip(spoken, ratings, strict=True):
         shares = priors(scores, taxonomy, temperature=settings.temperature)
         first = len(nodes)
-        for place, (name, prior) in enumerate(shares.items()):
+        for id, (name, prior) in enumerate(shares.items(), first):
             if name == state.strategy:
-                nodes.append(Node(id=first + place, parent=parent, state=replace(state, prior=prior), **gold))
+                gold = replace(state, prior=prior)
+                nodes.append(Node(id=id, parent=parent, state=gold, visits=visits, value=value, gold=True))
             else:
-                nodes.append(Node(id=first + place, parent=parent, state=Unexpanded(name, prior)))
+                nodes.append(Node(id=id, parent=parent, state=Unexpanded(name, prior)))
         nodes[parent] = replace(nodes[parent], children=tuple(range(first, len(nodes))))
         parent = first + taxonomy.names.index(state.strategy)
     tree = Tree(seed, tuple(nodes))
@@ -53,7 +54,9 @@ def gold_path(seed: Dialogue, taxonomy: Taxonomy) -> tuple[Root, list[Expanded |
     turns = joined(seed.turns)
     start = 1 if turns and turns[0].speaker is Speaker.SUPPORTER else 0
     if len(turns) < start + 2:
-        raise InputError(f"dialogue {seed.id}: expected a seeker turn and then a supporter turn, found {len(turns)} turns")
+        raise InputError(
+            f"dialogue {seed.id}: expected a seeker turn and then a supporter turn, found {len(turns)} turns"
+        )
     opening = (turns[0], turns[1]) if start else (turns[0],)
     rest = turns[start + 1 :]
     spoken: list[Expanded | End] = []
@@ -74,4 +77,3 @@ def _strategy(turn: Turn, taxonomy: Taxonomy, *, dialogue: str) -> str:
             f"which is not in taxonomy {taxonomy.name}"
         )
     return turn.strategy
-

@@ -1,0 +1,48 @@
+"""The judge played from a corpus: a stand-in for a language model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cso.corpus_cast.moments import Past, past
+from cso.corpus_cast.policy import Policy
+from cso.corpus_cast.retrieval import Archive, draw
+from cso.dialogue import Dialogue
+from cso.rating import HIGHEST_MARK, Rating
+
+STRATEGY_CUTS = (0.08, 0.2, 0.35, 0.6)  # p / highest p from which a strategy earns 1, 2, 3, 4
+MEMORY = (1.0, 0.5, 0.25)
+RELEVANCE_CUTS = (0.0, 0.02, 0.05, 0.1)
+NOISE = 0.4  # a further sample's fit is off by at most half of it, in nats
+
+
+@dataclass(frozen=True)
+class CorpusJudge:
+    policy: Policy
+    archive: Archive
+    places: dict[str, int]
+
+    async def __call__(self, history: Dialogue, *, sample: int = 0) -> Rating:
+        seen = past(history, self.places)
+        reply, words = seen.replies[-1], len(seen.replies[-1].split())
+        fit = tot = 0.0
+        for d, m in enumerate(MEMORY):
+            if d < seen.rounds:
+                fit += m * self.fit(seen, seen.rounds - 1 - d)
+                tot += m
+        r = self.relevance(seen)
+        e = sum(r >= c for c in RELEVANCE_CUTS)
+        i = max(0, min(4, e - (words < 12) + (words > 25)))
+        h = 4 - (words < 8) - (words > 55) - 2 * (reply in seen.replies[:-1]) - (len(seen.strategies) > 1 and seen.strategies[-1] == seen.strategies[-2])
+        s = sum(fit / tot >= c for c in STRATEGY_CUTS) if tot else 0
+        return Rating(e, i, max(0, h), s)
+
+    def fit(self, seen, k):
+        s = seen.strategies[k]
+        return 0.0 if s is None else math.exp(self.policy.margins(seen.before_reply(k))[s])
+
+    def relevance(self, seen):
+        heard = seen.heard[-4:]
+        return self.archive.alike(seen.replies[-1], seen.heard[-1]) + sum(self.archive.alike(seen.replies[-1], t) for t in heard) / len(heard)

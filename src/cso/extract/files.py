@@ -1,0 +1,84 @@
+"""Files written whole or not at all.
+
+Each is written beside its place under another name, then renamed. OSError becomes StoreError.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from cso.errors import StoreError
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """A place to write what `path` is to hold; it becomes `path` at the end, and is gone if anything went wrong."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written: {error.strerror or error}; free the folder, or choose another"
+        ) from error
+    finally:
+        _remove(draft)
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def write_json(path: Path, content: object) -> None:
+    write_text(path, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """One object a line. Half a surrogate pair, which UTF-8 has no bytes for, is written as JSON's own escape."""
+    _write_lines(path, (_line(row) + "\n" for row in rows))
+
+
+def write_json_list(path: Path, entries: Iterable[Mapping[str, object]]) -> None:
+    """A JSON list with one entry a line, so that long ones need not be held in memory."""
+
+    def parts() -> Iterator[str]:
+        before = "[\n"
+        for entry in entries:
+            yield before + _line(entry)
+            before = ",\n"
+        yield "[]\n" if before == "[\n" else "\n]\n"
+
+    _write_lines(path, parts())
+
+
+def remove(path: Path) -> None:
+    """The file is gone, if it was there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: left by an earlier run, cannot be removed: {error.strerror or error}") from error
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with (
+        replacing(path) as draft,
+        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        file.writelines(lines)
+
+
+def _line(entry: Mapping[str, object]) -> str:
+    return json.dumps(entry, ensure_ascii=False, allow_nan=False)
+
+
+def _remove(draft: Path) -> None:
+    with suppress(OSError):
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,79 @@
+"""Rubrics: what the judge is told to mark, as files."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from cso.errors import InputError
+from cso.rating import HIGHEST_MARK, Criterion, Rubric
+
+
+def bundled_rubrics() -> tuple[str, ...]:
+    """Names of the rubrics in the package."""
+    files = resources.files("cso").joinpath("rubrics").iterdir()
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
+
+
+def load_rubric(name_or_path: str | Path) -> Rubric:
+    """A bundled rubric by name (`esc`), or a user's own YAML file by path.
+
+    The file has `name` and `criteria`: four, in the order of a rating's marks, each with `name`, `question` and
+    `marks` (five sentences, for 0 to 4 points). Raises InputError, naming the file and the criterion.
+    """
+    if str(name_or_path) in bundled_rubrics():
+        text = resources.files("cso").joinpath("rubrics", f"{name_or_path}.yaml").read_text(encoding="utf-8")
+    else:
+        try:
+            text = Path(name_or_path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"rubric {name_or_path!s}: expected one of {', '.join(bundled_rubrics())} or a readable YAML file; "
+                f"{error}"
+            ) from error
+    return parse_rubric(text, source=str(name_or_path))
+
+
+def parse_rubric(text: str, *, source: str) -> Rubric:
+    """A rubric from the text of its YAML file; `source` names the file in errors."""
+    try:
+        content: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"rubric {source}: not valid YAML: {error}") from error
+    match content:
+        case {"name": str(name), "criteria": [one, two, three, four], **rest} if not rest:
+            criteria = (
+                _criterion(one, source, 1),
+                _criterion(two, source, 2),
+                _criterion(three, source, 3),
+                _criterion(four, source, 4),
+            )
+        case _:
+            raise InputError(
+                f"rubric {source}: expected `name` and `criteria`, exactly four in the order empathy, information, "
+                f"humanoid, strategy (Eq. 2 gives the last its own weight)"
+            )
+    if len({criterion.name.casefold() for criterion in criteria}) < len(criteria):
+        raise InputError(f"rubric {source}: two criteria have the same name")
+    return Rubric(name, criteria)
+
+
+def _criterion(entry: object, source: str, place: int) -> Criterion:
+    match entry:
+        case {"name": str(name), "question": str(question), "marks": [*marks]} if name.strip() and question.strip():
+            sentences = tuple(_sentence(mark) for mark in cast(list[object], marks))
+            if len(sentences) == HIGHEST_MARK + 1 and all(sentences):
+                return Criterion(name.strip(), _sentence(question), sentences)
+        case _:
+            pass
+    raise InputError(
+        f"rubric {source}: criterion {place}: expected `name`, `question` and `marks` ({HIGHEST_MARK + 1} sentences, "
+        f"for 0 to {HIGHEST_MARK} points), found {entry!r}"
+    )
+
+
+def _sentence(text: object) -> str:
+    return " ".join(text.split()) if isinstance(text, str) else ""

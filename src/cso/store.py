@@ -1,0 +1,245 @@
+"""A run directory: what one run was told, asked and found.
+
+    RUN/settings.yaml          what the run was told (never a key)
+    RUN/taxonomy.yaml          the strategies, so that the run can be read without the user's own file
+    RUN/answers/<id>.jsonl     every answer of a role, before it was used
+    RUN/trees/<id>.json        every tree that is done, or that failed, with the reason
+    RUN/preferences/           what was extracted
+
+Each file says which format it is. Files are there whole or not at all; only answers are appended to. One process at
+a time works in a run directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import yaml
+from filelock import FileLock, Timeout
+
+from cso.atomic import write_text
+from cso.dialogue import Dialogue, Speaker, Turn
+from cso.errors import StoreError
+from cso.settings import Settings, settings_from
+from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
+from cso.tree import Tree, node_to_json, nodes_from_json
+
+FORMAT = 1
+LONGEST_NAME = 120  # characters of an id that a file name keeps
+
+
+class Run:
+    """The files of one run. Make a new one with `create`, open one that is there with `open`."""
+
+    def __init__(self, folder: Path, settings: Settings, taxonomy: Taxonomy) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.taxonomy = taxonomy
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Raises StoreError where there is no run, or one that this version cannot read."""
+        path = folder / "settings.yaml"
+        content = _yaml(path)
+        if content.get("format", 0) != FORMAT:
+            raise StoreError(
+                f"{path}: expected a run of format {FORMAT}, found {content.get('format')!r}; "
+                f"it was made by another version of cso: use that one, or another directory"
+            )
+        values = {key: value for key, value in content.items() if key != "format"}
+        taxonomy = folder / "taxonomy.yaml"
+        return cls(
+            folder, settings_from(values, source=str(path)), parse_taxonomy(_text(taxonomy), source=str(taxonomy))
+        )
+
+    @classmethod
+    def create(cls, folder: Path, settings: Settings, taxonomy: Taxonomy, *, replace: bool = False) -> Run:
+        """A new run, or the one that is there if it was told the same about everything that shapes a tree.
+
+        With `replace`, one that was told otherwise keeps its answers but gets the new settings: its trees are grown
+        again, and what was asked before is not asked again. Otherwise that is a StoreError which names the difference.
+        """
+        if (folder / "settings.yaml").exists():
+            there = cls.open(folder)
+            differences = _differences(there, settings, taxonomy)
+            if differences and not replace:
+                raise StoreError(
+                    f"{folder} holds a run with other settings ({'; '.join(differences)}). Give the same ones to go on "
+                    f"with it, choose another directory, or add --regrow to grow its trees anew from what is remembered"
+                )
+        elif folder.exists() and any(entry.name != "lock" for entry in folder.iterdir()):
+            raise StoreError(f"{folder} is not empty and holds no run: choose another directory")
+        run = cls(folder, settings, taxonomy)
+        content = {"format": FORMAT, **settings.model_dump(mode="json")}
+        write_text(folder / "settings.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        write_text(folder / "taxonomy.yaml", dump_taxonomy(taxonomy))
+        return run
+
+    def answers_path(self, dialogue_id: str) -> Path:
+        folder = self.folder / "answers"
+        _make(folder)
+        return folder / f"{file_name(dialogue_id)}.jsonl"
+
+    def tree_path(self, dialogue_id: str) -> Path:
+        return self.folder / "trees" / f"{file_name(dialogue_id)}.json"
+
+    @property
+    def preferences(self) -> Path:
+        return self.folder / "preferences"
+
+    def save_tree(self, tree: Tree) -> None:
+        header: dict[str, Any] = {
+            "format": FORMAT,
+            "grown_from": grown_from(tree.seed, self.settings, self.taxonomy),
+            "dialogue": dialogue_to_json(tree.seed),
+            "taxonomy": self.taxonomy.name,
+            "iterations": tree.iterations,
+            "ends": tree.ends,
+            "failure": tree.failure,
+        }
+        opening = json.dumps(header, ensure_ascii=False, indent=1).removesuffix("\n}")
+        rows = ",\n  ".join(json.dumps(node_to_json(node), ensure_ascii=False) for node in tree.nodes)
+        write_text(self.tree_path(tree.seed.id), f'{opening},\n "nodes": [\n  {rows}\n ]\n}}\n')
+
+    def load_tree(self, path: Path) -> Tree:
+        """Raises StoreError, naming the file, where it is not a tree of this format."""
+        return _tree(_json(path), path)
+
+    def has_tree(self, seed: Dialogue) -> bool:
+        """Whether a whole tree is there that was grown from this very dialogue under these settings."""
+        path = self.tree_path(seed.id)
+        if not path.exists():
+            return False
+        content = _json(path)
+        return content.get("failure") is None and content.get("grown_from") == grown_from(
+            seed, self.settings, self.taxonomy
+        )
+
+    def trees(self) -> Iterator[Tree]:
+        """Every tree that is stored, failed ones too, ordered by file name."""
+        for path in sorted((self.folder / "trees").glob("*.json")):
+            yield self.load_tree(path)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else works in the run directory meanwhile. The lock goes with the process, however that ends."""
+    _make(folder)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise StoreError(f"{folder}: another process is at work in this run; wait for it, or choose another") from None
+
+
+def file_name(dialogue_id: str) -> str:
+    """An id as the name of a file: safe everywhere, and another name for every other id."""
+    name = quote(dialogue_id, safe=" ()+,=@")
+    name = name.replace(".", "%2E") if name.strip(".") == "" else name
+    if len(name) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME - 17]}~{hashlib.sha256(dialogue_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    return name
+
+
+def grown_from(seed: Dialogue, settings: Settings, taxonomy: Taxonomy) -> str:
+    """A hash of all that shapes a tree."""
+    content = [dialogue_to_json(seed), _shaping(settings), dump_taxonomy(taxonomy)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def dialogue_to_json(dialogue: Dialogue) -> dict[str, Any]:
+    """A dialogue in our own format, the one that corpora of ours have a line of."""
+    turns = [
+        {"speaker": str(turn.speaker), "text": turn.text, **({"strategy": turn.strategy} if turn.strategy else {})}
+        for turn in dialogue.turns
+    ]
+    named = {"situation": dialogue.situation, "emotion": dialogue.emotion, "scene": dialogue.scene}
+    return {"id": dialogue.id, **{key: value for key, value in named.items() if value}, "turns": turns}
+
+
+def dialogue_from_json(content: Mapping[str, Any]) -> Dialogue:
+    """What `dialogue_to_json` wrote; KeyError or ValueError for anything else."""
+    turns = (Turn(Speaker(turn["speaker"]), turn["text"], turn.get("strategy")) for turn in content["turns"])
+    return Dialogue(
+        content["id"], tuple(turns), content.get("situation", ""), content.get("emotion"), content.get("scene")
+    )
+
+
+def _shaping(settings: Settings) -> dict[str, Any]:
+    """The settings that shape a tree: not the endpoint, the price, the limits, how far is asked ahead, what is extracted."""
+    content = settings.model_dump(mode="json", exclude={"limits": True, "extract": True, "search": {"speculate"}})
+    for role in content["cast"].values():
+        if isinstance(role, dict):
+            for name in ("base_url", "api_key_env", "price"):
+                cast(dict[str, Any], role).pop(name, None)
+    return content
+
+
+def _differences(there: Run, settings: Settings, taxonomy: Taxonomy) -> list[str]:
+    old, new = _flat(_shaping(there.settings)), _flat(_shaping(settings))
+    differences = [f"{key}: {old.get(key)} there, {new.get(key)} now" for key in new if old.get(key) != new[key]]
+    if dump_taxonomy(there.taxonomy) != dump_taxonomy(taxonomy):
+        differences.append(f"taxonomy {taxonomy.name}: its strategies are not those there")
+    return differences
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _tree(content: Mapping[str, Any], path: Path) -> Tree:
+    if content.get("format") != FORMAT:
+        raise StoreError(f"{path}: expected a tree of format {FORMAT}, found {content.get('format')!r}")
+    try:
+        return Tree(
+            dialogue_from_json(content["dialogue"]),
+            nodes_from_json(content["nodes"]),
+            iterations=content["iterations"],
+            ends=content["ends"],
+            failure=content["failure"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{path}: not a tree as cso writes it ({error!r}); remove it, and it is grown again"
+        ) from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content: object = json.loads(_text(path))
+    except ValueError as error:
+        raise StoreError(f"{path}: not valid JSON ({error}); remove it, and it is made again") from error
+    return cast(dict[str, Any], content) if isinstance(content, dict) else {}
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        content: object = yaml.safe_load(_text(path))
+    except yaml.YAMLError as error:
+        raise StoreError(f"{path}: not valid YAML ({error})") from error
+    return cast(dict[str, Any], content) if isinstance(content, dict) else {}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: no such file; `cso search SEEDS --out {path.parent}` makes a run") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be made: {error.strerror or error}") from error
