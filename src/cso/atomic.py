@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from cso.errors import StoreError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """A place to write what `path` is to hold; it becomes `path` at the end, and is gone if anything went wrong.
 
     Folders on the way are made. OSError (a full disk, no permission) becomes StoreError.

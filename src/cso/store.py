@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -128,7 +128,7 @@ class Run:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Generator[None]:
     """Nobody else works in the run directory meanwhile. The lock goes with the process, however that ends."""
     _make(folder)
     try:
@@ -143,7 +143,8 @@ def file_name(dialogue_id: str) -> str:
     name = quote(dialogue_id, safe=" ()+,=@")
     name = name.replace(".", "%2E") if name.strip(".") == "" else name
     if len(name) > LONGEST_NAME:
-        name = f"{name[: LONGEST_NAME - 17]}~{hashlib.sha256(dialogue_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+        digest = hashlib.sha256(dialogue_id.encode("utf-8", "surrogatepass")).hexdigest()
+        name = f"{name[: LONGEST_NAME - 17]}~{digest[:16]}"
     return name
 
 
@@ -172,7 +173,7 @@ def dialogue_from_json(content: Mapping[str, Any]) -> Dialogue:
 
 
 def _shaping(settings: Settings) -> dict[str, Any]:
-    """The settings that shape a tree: not the endpoint, the price, the limits, how far is asked ahead, what is extracted."""
+    """The settings that shape a tree: neither endpoints, prices and limits, nor what is asked ahead or extracted."""
     content = settings.model_dump(mode="json", exclude={"limits": True, "extract": True, "search": {"speculate"}})
     for role in content["cast"].values():
         if isinstance(role, dict):
@@ -192,7 +193,10 @@ def _differences(there: Run, settings: Settings, taxonomy: Taxonomy) -> list[str
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in content.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        if isinstance(value, Mapping):
+            flat |= _flat(cast(Mapping[str, Any], value), f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
     return flat
 
 

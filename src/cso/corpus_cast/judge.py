@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cso.corpus_cast.moments import Past, past
@@ -12,9 +11,11 @@ from cso.corpus_cast.retrieval import Archive, draw
 from cso.dialogue import Dialogue
 from cso.rating import HIGHEST_MARK, Rating
 
-STRATEGY_CUTS = (0.08, 0.2, 0.35, 0.6)  # p / highest p from which a strategy earns 1, 2, 3, 4
+STRATEGY_CUTS = (2.5, 1.6, 1.05, 0.5)
 MEMORY = (1.0, 0.5, 0.25)
-RELEVANCE_CUTS = (0.0, 0.02, 0.05, 0.1)
+CAP = 3.0
+BASE = 1
+RELEVANCE_CUTS = (0.02, 0.05, 0.1)
 NOISE = 0.4  # a further sample's fit is off by at most half of it, in nats
 
 
@@ -27,21 +28,20 @@ class CorpusJudge:
     async def __call__(self, history: Dialogue, *, sample: int = 0) -> Rating:
         seen = past(history, self.places)
         reply, words = seen.replies[-1], len(seen.replies[-1].split())
-        fit = tot = 0.0
+        strain = 0.0
         for d, m in enumerate(MEMORY):
             if d < seen.rounds:
-                fit += m * self.fit(seen, seen.rounds - 1 - d)
-                tot += m
+                strain += m * min(CAP, -self.fit(seen, seen.rounds - 1 - d))
         r = self.relevance(seen)
-        e = sum(r >= c for c in RELEVANCE_CUTS)
+        e = min(4, BASE + sum(r >= c for c in RELEVANCE_CUTS))
         i = max(0, min(4, e - (words < 12) + (words > 25)))
         h = 4 - (words < 8) - (words > 55) - 2 * (reply in seen.replies[:-1]) - (len(seen.strategies) > 1 and seen.strategies[-1] == seen.strategies[-2])
-        s = sum(fit / tot >= c for c in STRATEGY_CUTS) if tot else 0
+        s = sum(strain <= c for c in STRATEGY_CUTS)
         return Rating(e, i, max(0, h), s)
 
     def fit(self, seen, k):
         s = seen.strategies[k]
-        return 0.0 if s is None else math.exp(self.policy.margins(seen.before_reply(k))[s])
+        return -9.0 if s is None else self.policy.margins(seen.before_reply(k))[s]
 
     def relevance(self, seen):
         heard = seen.heard[-4:]

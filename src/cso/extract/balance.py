@@ -95,7 +95,7 @@ def weighted_labels(rows: Sequence[Labelled]) -> list[Labelled]:
 
 
 def _factors(counts: Mapping[tuple[str, str], int]) -> dict[str, float]:
-    """Each strategy's factor. The sum of the weights is convex in log f; each step goes to its minimum along one axis."""
+    """The sum of the weights is convex in the logs of the factors; each step goes to its minimum along one of them."""
     factors = dict.fromkeys((strategy for kind in counts for strategy in kind), 1.0)
     for _ in range(ROUNDS):
         change = 0.0

@@ -1,4 +1,4 @@
-"""A cast without chat models whose answers are remembered all the same: the same file, the same counts, the same way on."""
+"""A cast without chat models whose answers are remembered all the same, in the same files."""
 
 from __future__ import annotations
 

@@ -1,0 +1,117 @@
+"""Who plays the four roles: here settings, chat models, limits and remembered answers come together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from cso.corpora import read_corpus
+from cso.corpus_cast import STAND_IN_NOTICE, World
+from cso.dialogue import Dialogue
+from cso.llm import Answers, Budget, BudgetedChat, Chat, Limiter, RememberedChat
+from cso.llm.openai import Endpoints
+from cso.llm.prices import listed_price
+from cso.llm.retry import Patience
+from cso.roles import chat_cast, load_rubric, remembered, role_settings
+from cso.search import Cast
+from cso.settings import CastSettings, Settings
+from cso.store import Run
+from cso.taxonomy import Taxonomy
+
+ROLES = ("seeker", "supporter", "strategist", "judge")
+Play = Callable[[Dialogue, Answers], Cast]
+
+
+@dataclass(slots=True)
+class Casting:
+    """The casts of a run, one a dialogue, with what they have been asked."""
+
+    run: Run
+    play: Play
+    budget: Budget | None = None
+    notice: str = ""
+    _answers: dict[str, Answers] = field(default_factory=dict[str, Answers])
+    _casts: dict[str, Cast] = field(default_factory=dict[str, Cast])
+    _new: Counter[str] = field(default_factory=Counter[str])
+    _reused: Counter[str] = field(default_factory=Counter[str])
+
+    def cast_for(self, dialogue: Dialogue) -> Cast:
+        """The cast that remembers what was answered in this dialogue's search. Raises StoreError."""
+        if dialogue.id not in self._casts:
+            answers = Answers(self.run.answers_path(dialogue.id))
+            self._answers[dialogue.id] = answers
+            self._casts[dialogue.id] = self.play(dialogue, answers)
+        return self._casts[dialogue.id]
+
+    def dismiss(self, dialogue: Dialogue) -> None:
+        """Free the memory of a dialogue that is done with; its counts stay."""
+        answers = self._answers.pop(dialogue.id)
+        del self._casts[dialogue.id]
+        self._new += answers.new
+        self._reused += answers.reused
+
+    def spent(self) -> str:
+        """What has been asked so far, in a line: calls, remembered answers, tokens and money."""
+        under_way = self._answers.values()
+        new = self._new.total() + sum(answers.new.total() for answers in under_way)
+        reused = self._reused.total() + sum(answers.reused.total() for answers in under_way)
+        line = f"{new:,} calls" + (f" ({reused:,} answers remembered)" if reused else "")
+        if self.budget is None:
+            return line
+        usage = self.budget.usage.values()
+        into, out = sum(use.prompt_tokens for use in usage), sum(use.completion_tokens for use in usage)
+        money = "" if self.budget.cost is None or not new else f", ${self.budget.cost:.4f}"
+        return f"{line}, {into:,} tokens in, {out:,} out{money}"
+
+
+@asynccontextmanager
+async def casting(run: Run, seeds: Sequence[Dialogue]) -> AsyncGenerator[Casting]:
+    """The casts that the run's settings ask for. Raises InputError for roles that cannot be filled."""
+    settings = run.settings
+    if settings.cast.kind == "corpus":
+        world = corpus_world(seeds, run.taxonomy)
+        name = f"corpus_cast {world.fingerprint}"
+        yield Casting(
+            run, lambda seed, answers: remembered(world.cast(seed.id), answers, name), notice=STAND_IN_NOTICE
+        )
+        return
+    limits = settings.limits
+    limiter = Limiter(
+        limits.concurrency,
+        requests_per_minute=limits.requests_per_minute,
+        tokens_per_minute=limits.tokens_per_minute,
+    )
+    budget = Budget(
+        prices(settings.cast), max_calls=limits.max_calls, max_tokens=limits.max_tokens, max_cost=limits.max_cost
+    )
+    patience = Patience(timeout=limits.timeout, total=limits.patience)
+    async with Endpoints(patience=patience, limiter=limiter) as endpoints:
+        chats: dict[str, Chat] = {}
+        for role in ROLES:
+            player = role_settings(settings.cast, role)
+            chats[role] = BudgetedChat(endpoints.chat(player.base_url, player.api_key_env), budget)
+        yield Casting(run, llm_play(settings, run.taxonomy, chats), budget=budget)
+
+
+def llm_play(settings: Settings, taxonomy: Taxonomy, chats: dict[str, Chat]) -> Play:
+    """Casts of chat models, whose answers are remembered a dialogue."""
+    rubric = load_rubric(settings.rubric)
+
+    def play(seed: Dialogue, answers: Answers) -> Cast:
+        return chat_cast(settings.cast, taxonomy, rubric, lambda role: RememberedChat(chats[role], answers, role))
+
+    return play
+
+
+def corpus_world(seeds: Sequence[Dialogue], taxonomy: Taxonomy) -> World:
+    """The embedded cast: of the bundled corpus where that is labelled in the taxonomy's words, else of the seeds."""
+    bundled = read_corpus("bundled", taxonomy).dialogues
+    return World.fit(bundled or seeds, taxonomy)
+
+
+def prices(cast: CastSettings) -> dict[str, tuple[float, float] | None]:
+    """USD for a million tokens in and out of each model: as the settings say, else as listed, else None."""
+    players = [role_settings(cast, role) for role in ROLES]
+    return {player.model: player.price or listed_price(player.model, player.base_url) for player in players}

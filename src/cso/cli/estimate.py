@@ -1,0 +1,64 @@
+"""`cso search --dry-run`: what a search would ask, found by running it with a cast that is a pure function."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from cso.cli.casting import ROLES, llm_play, prices
+from cso.dialogue import Dialogue
+from cso.llm import Answers, Completion, Request, ScriptedChat
+from cso.roles import role_settings
+from cso.search import grow_forest
+from cso.settings import Settings
+from cso.taxonomy import Taxonomy
+from cso.tree import Tree
+
+SAMPLE = 5  # dialogues that are tried out; the others are taken to be like them
+
+
+@dataclass(slots=True)
+class _Counted:
+    """A scripted role, and what it was asked."""
+
+    chat: ScriptedChat
+    calls: Counter[str] = field(default_factory=Counter[str])
+
+    async def __call__(self, request: Request) -> Completion:
+        completion = await self.chat(request)
+        self.calls += Counter(calls=1, prompt=completion.prompt_tokens, completion=completion.completion_tokens)
+        return completion
+
+
+async def estimate(screen: Console, seeds: Sequence[Dialogue], settings: Settings, taxonomy: Taxonomy) -> None:
+    """Print calls, tokens and cost by role, as they would be for all `seeds`."""
+    sample = seeds[:: max(1, len(seeds) // SAMPLE)][:SAMPLE]
+    roles = {role: _Counted(ScriptedChat(role=role)) for role in ROLES}
+    play = llm_play(settings, taxonomy, dict(roles))
+    grown: list[Tree] = []
+    await grow_forest(
+        sample, lambda seed: play(seed, Answers()), taxonomy, settings.search, grown=grown.append
+    )
+    share = len(seeds) / len(sample)
+    known = prices(settings.cast) if settings.cast.kind == "llm" else {}
+    cost: float | None = 0.0
+    totals: Counter[str] = Counter()
+    screen.print(f"Estimate for {len(seeds)} dialogues, from {len(sample)} tried out with made-up answers:")
+    for role, asked in roles.items():
+        calls = Counter({key: round(value * share) for key, value in asked.calls.items()})
+        totals += calls
+        price = known.get(role_settings(settings.cast, role).model) if known else None
+        if price is None or cost is None:
+            cost = None
+        else:
+            cost += (calls["prompt"] * price[0] + calls["completion"] * price[1]) / 1e6
+        screen.print(f"  {role}: {_amount(calls)}")
+    money = f", about ${cost:.2f}" if cost is not None else ", cost unknown (no price of the model is known)"
+    screen.print(f"  in all: {_amount(totals)}{money if settings.cast.kind == 'llm' else ''}")
+
+
+def _amount(calls: Counter[str]) -> str:
+    return f"{calls['calls']:,} calls, {calls['prompt']:,} tokens in, {calls['completion']:,} out"

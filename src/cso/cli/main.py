@@ -1,0 +1,43 @@
+"""The command `cso`: one subcommand a file. A user's mistake ends in one line, never in a traceback."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from cso.cli.corpus import corpus
+from cso.cli.extract import extract
+from cso.cli.search import search
+from cso.errors import BudgetSpent, CsoError
+
+FAILED, MISTAKE, SPENT, INTERRUPTED = 1, 2, 3, 130  # exit statuses
+
+app = typer.Typer(
+    name="cso",
+    help="Chain-of-Strategy Optimization: search conversation trees, extract strategy preferences.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(search)
+app.command()(extract)
+app.command()(corpus)
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 some trees failed, 2 a mistake, 3 a budget is spent, 130 interrupted."""
+    try:
+        app()
+    except BudgetSpent as error:
+        sys.exit(_complain(error, SPENT))
+    except CsoError as error:
+        sys.exit(_complain(error, MISTAKE))
+    except KeyboardInterrupt:
+        sys.exit(_complain("stopped; nothing is lost: the same command goes on from here", INTERRUPTED))
+
+
+def _complain(message: object, status: int) -> int:
+    print(f"cso: {message}", file=sys.stderr)  # noqa: T201
+    return status

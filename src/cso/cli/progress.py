@@ -1,0 +1,75 @@
+"""How far a search is: a live line on a terminal, now and then a plain line elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from cso.tree import Tree
+
+SECONDS_BETWEEN_LINES = 10
+
+
+class SearchProgress:
+    """Counts trees and iterations; `spent` says what has been asked so far. Use it as a context manager."""
+
+    def __init__(self, console: Console, *, trees: int, iterations: int, spent: Callable[[], str]) -> None:
+        self._console = console
+        self._trees, self._iterations, self._spent = trees, iterations, spent
+        self._done = self._failed = 0
+        self._reached: dict[str, int] = {}  # iterations of the trees under way
+        self._finished_iterations = 0
+        self._started = self._said = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}% · {task.fields[spent]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=max(1, trees * iterations), spent="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def observe(self, tree: Tree) -> None:
+        """A tree has come one step further."""
+        self._reached[tree.seed.id] = tree.iterations
+        self._show()
+
+    def grown(self, tree: Tree) -> None:
+        """A tree is done; what it had left to do will not be done."""
+        self._reached.pop(tree.seed.id, None)
+        self._finished_iterations += self._iterations
+        self._done += 1
+        self._failed += tree.failure is not None
+        self._show(line=self._done == self._trees)
+
+    def _show(self, *, line: bool = False) -> None:
+        reached = self._finished_iterations + sum(self._reached.values())
+        trees = f"{self._done}/{self._trees} trees" + (f" ({self._failed} failed)" if self._failed else "")
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=reached, description=trees, spent=self._spent())
+            return
+        now = time.monotonic()
+        if not line and now - self._said < SECONDS_BETWEEN_LINES:
+            return
+        self._said = now
+        share = reached / max(1, self._trees * self._iterations)
+        left = f", about {(now - self._started) * (1 - share) / share:.0f} s left" if 0 < share < 1 else ""
+        self._console.print(f"{trees}, {share:.0%} of the iterations, {self._spent()}{left}")

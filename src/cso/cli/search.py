@@ -1,0 +1,127 @@
+"""`cso search`: from seed dialogues to trees, in a run directory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cso.cli.casting import Casting, casting
+from cso.cli.estimate import estimate
+from cso.cli.options import Assignments, BaseUrl, Config, Model, assignments, console
+from cso.cli.progress import SearchProgress
+from cso.corpora import read_corpus
+from cso.dialogue import Dialogue
+from cso.errors import InputError
+from cso.search import grow_forest
+from cso.settings import Settings, load_settings
+from cso.store import Run, locked
+from cso.taxonomy import Taxonomy, load_taxonomy
+from cso.tree import Tree
+
+
+def search(
+    seeds: Annotated[str, typer.Argument(help="A file of dialogues (see `cso corpus`), `bundled` or `bundled:test`.")],
+    out: Annotated[Path, typer.Option(help="The run directory; one that is there is gone on with.")],
+    config: Config = None,
+    set_: Assignments = None,
+    base_url: BaseUrl = None,
+    model: Model = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only so many dialogues, from the first.")] = None,
+    max_calls: Annotated[int | None, typer.Option(min=0, help="Stop before more calls than this (resumable).")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=0, help="Stop before more tokens than this.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before more USD than this.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask nobody: estimate calls, tokens and cost.")] = False,
+    regrow: Annotated[
+        bool, typer.Option("--regrow", help="Grow the trees of a run again under other settings, keeping its answers.")
+    ] = False,
+) -> None:
+    """Grow a tree of conversations from each seed dialogue."""
+    budgets = {"limits.max_calls": max_calls, "limits.max_tokens": max_tokens, "limits.max_cost": max_cost}
+    said = assignments(set_, base_url, model) + [f"{key}={value}" for key, value in budgets.items() if value is not None]
+    settings = load_settings(config, said)
+    taxonomy = load_taxonomy(settings.taxonomy)
+    screen = console()
+    dialogues = read_seeds(screen, seeds, taxonomy, settings, limit)
+    if dry_run:
+        asyncio.run(estimate(screen, dialogues, settings, taxonomy))
+        return
+    with locked(out):
+        run = Run.create(out, settings, taxonomy, replace=regrow)
+        failed = asyncio.run(_search(screen, run, dialogues))
+    if failed:
+        raise typer.Exit(1)
+
+
+def read_seeds(
+    screen: Console, source: str, taxonomy: Taxonomy, settings: Settings, limit: int | None
+) -> Sequence[Dialogue]:
+    """The dialogues that can be seeds, what became of the others being said. Raises InputError where there are none."""
+    corpus = read_corpus(source, taxonomy, drop_unlabelled=settings.drop_unlabelled)
+    screen.print(corpus.summary())
+    for dropped in corpus.dropped[:3]:
+        screen.print(f"  dropped: {dropped}")
+    if len(corpus.dropped) > 3:
+        screen.print(f"  and {len(corpus.dropped) - 3} more; `cso corpus {source}` lists them")
+    if not corpus.dialogues:
+        raise InputError(
+            f"{source}: no dialogue can be a seed with taxonomy {taxonomy.name}; "
+            f"is it labelled by another (--set taxonomy=...)?"
+        )
+    return corpus.dialogues[:limit]
+
+
+async def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
+    """Grow what is not there yet; the number of trees that failed."""
+    pending = [seed for seed in seeds if not run.has_tree(seed)]
+    if len(pending) < len(seeds):
+        screen.print(f"{len(seeds) - len(pending)} of {len(seeds)} trees are in {run.folder} already")
+    if not pending:
+        return 0
+    failed: list[Tree] = []
+    kinds: Counter[str] = Counter()
+    async with casting(run, pending) as cast:
+        if cast.notice:
+            screen.print(cast.notice)
+        iterations = run.settings.search.iterations
+        with SearchProgress(screen, trees=len(pending), iterations=iterations, spent=cast.spent) as progress:
+
+            def grown(tree: Tree) -> None:
+                run.save_tree(tree)
+                cast.dismiss(tree.seed)
+                kinds.update(type(node.state).__name__.lower() for node in tree.nodes)
+                if tree.failure is not None:
+                    failed.append(tree)
+                progress.grown(tree)
+
+            try:
+                await grow_forest(
+                    pending,
+                    cast.cast_for,
+                    run.taxonomy,
+                    run.settings.search,
+                    grown=grown,
+                    observe=progress.observe,
+                )
+            finally:
+                progress.__exit__(None, None, None)
+                _summarise(screen, run, len(pending), failed, kinds, cast)
+    return len(failed)
+
+
+def _summarise(
+    screen: Console, run: Run, wanted: int, failed: Sequence[Tree], kinds: Counter[str], cast: Casting
+) -> None:
+    trees = kinds["root"]
+    nodes = kinds.total()
+    screen.print(f"{trees - len(failed)} of {wanted} trees grown: {nodes} nodes, {kinds['end']} of them ends")
+    screen.print(cast.spent())
+    for tree in failed:
+        screen.print(f"  failed after {tree.iterations} iterations: {tree.seed.id}: {tree.failure}")
+    screen.print(f"trees: {run.folder / 'trees'}")
+    screen.print(f"answers: {run.folder / 'answers'}")
