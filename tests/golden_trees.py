@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cso.dialogue import Dialogue, Speaker, Turn
-from cso.tree import Node, Tree, nodes_from_json
+from cso.tree import End, Expanded, Node, Root, Tree, Unexpanded, nodes_from_json
 
 FOLDER = Path(__file__).parent / "golden"
 NAMES = tuple(sorted(file.stem for file in FOLDER.glob("golden_*.json")))
@@ -51,6 +51,8 @@ def strategy_path(path: tuple[Node, ...]) -> tuple[str, ...]:
 
 def strategy(node: Node) -> str:
     """The strategy of a node that is not the root."""
-    from cso.extract.pairs import reply
-
-    return reply(node).strategy
+    match node.state:
+        case Unexpanded(name) | Expanded(name) | End(name):
+            return name
+        case Root():
+            raise ValueError("the root has no strategy")

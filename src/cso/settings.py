@@ -14,6 +14,8 @@ from cso.errors import InputError
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
+Role = Literal["seeker", "supporter", "strategist", "judge"]
+ROLES: tuple[Role, ...] = ("seeker", "supporter", "strategist", "judge")
 Assignment = Annotated[str, "KEY=VALUE, the key with dots, the value as in YAML"]
 
 
@@ -71,6 +73,19 @@ class CastSettings(_Settings):
     judge: RoleSettings = RoleSettings(temperature=0.0)
     prompts: Path | None = None  # a folder with a user's own prompts, any of seeker.md, supporter.md, ...
 
+    def player(self, role: Role) -> RoleSettings:
+        """The settings of a role, with what it leaves open taken from `default`."""
+        own: RoleSettings = {
+            "seeker": self.seeker,
+            "supporter": self.supporter,
+            "strategist": self.strategist,
+            "judge": self.judge,
+        }[role]
+        return RoleSettings(**self.default.model_dump() | own.model_dump(exclude_none=True))
+
+    def players(self) -> dict[Role, RoleSettings]:
+        return {role: self.player(role) for role in ROLES}
+
 
 class LimitSettings(_Settings):
     """What a run may take. None of it changes a tree."""
@@ -107,8 +122,13 @@ class Settings(_Settings):
     extract: ExtractSettings = ExtractSettings()
 
 
-def load_settings(config: Path | None = None, assignments: Iterable[Assignment] = ()) -> Settings:
-    """The settings of a YAML file with `assignments` laid over it. Raises InputError, naming file or setting."""
+def load_settings(
+    config: Path | None = None, assignments: Iterable[Assignment] = (), *, base: Settings | None = None
+) -> Settings:
+    """`base`, or the defaults, with a YAML file and then `assignments` laid over it.
+
+    Raises InputError, naming the file or the setting.
+    """
     values: dict[str, Any] = {}
     if config is not None:
         try:
@@ -123,13 +143,18 @@ def load_settings(config: Path | None = None, assignments: Iterable[Assignment] 
         if not equals or not key.strip():
             raise InputError(f"--set {assignment}: expected KEY=VALUE, such as search.iterations=50")
         _assign(values, key.strip(), value, source=assignment)
-    return settings_from(values, source=str(config) if config else "settings")
+    return settings_from(values, source=str(config) if config else "settings", base=base)
 
 
-def settings_from(values: Mapping[str, Any], *, source: str) -> Settings:
-    """Validated settings: the defaults with `values` laid over them."""
+def dump_settings(settings: Settings) -> str:
+    """The YAML text that `load_settings` reads back as the same settings."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def settings_from(values: Mapping[str, Any], *, source: str, base: Settings | None = None) -> Settings:
+    """Validated settings: `base`, or the defaults, with `values` laid over it."""
     try:
-        return Settings.model_validate(_overlay(Settings().model_dump(), values))
+        return Settings.model_validate(_overlay((base or Settings()).model_dump(), values))
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
         raise InputError(f"{source}: " + "; ".join(lines)) from error

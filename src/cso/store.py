@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from cso.atomic import write_text
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import StoreError
-from cso.settings import Settings, settings_from
+from cso.settings import Settings, dump_settings, settings_from
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
 from cso.tree import Tree, node_to_json, nodes_from_json
 
@@ -76,8 +76,7 @@ class Run:
         elif folder.exists() and any(entry.name != "lock" for entry in folder.iterdir()):
             raise StoreError(f"{folder} is not empty and holds no run: choose another directory")
         run = cls(folder, settings, taxonomy)
-        content = {"format": FORMAT, **settings.model_dump(mode="json")}
-        write_text(folder / "settings.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        write_text(folder / "settings.yaml", f"format: {FORMAT}\n{dump_settings(settings)}")
         write_text(folder / "taxonomy.yaml", dump_taxonomy(taxonomy))
         return run
 
@@ -128,9 +127,12 @@ class Run:
 
 
 @contextmanager
-def locked(folder: Path) -> Generator[None]:
+def locked(folder: Path, *, create: bool = True) -> Generator[None]:
     """Nobody else works in the run directory meanwhile. The lock goes with the process, however that ends."""
-    _make(folder)
+    if create:
+        _make(folder)
+    elif not folder.is_dir():
+        raise StoreError(f"{folder}: no such run; `cso search SEEDS --out {folder}` makes one")
     try:
         with FileLock(folder / "lock", timeout=0):
             yield

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from cso.cli.corpus import corpus
-from cso.cli.extract import extract
+from cso.cli.extract import extract_command
 from cso.cli.search import search
 from cso.errors import BudgetSpent, CsoError
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(search)
-app.command()(extract)
+app.command(name="extract")(extract_command)
 app.command()(corpus)
 
 

@@ -14,7 +14,12 @@ from cso.rating import HIGHEST_MARK, Rating
 STRATEGY_CUTS = (2.5, 1.6, 1.05, 0.5)
 MEMORY = (1.0, 0.5, 0.25)
 CAP = 3.0
-BASE = 1
+DEAD = 0.5
+SW = 1.0
+EW = 0.0
+IW = 0.0
+IB = 1
+EB = 1
 RELEVANCE_CUTS = (0.02, 0.05, 0.1)
 NOISE = 0.4  # a further sample's fit is off by at most half of it, in nats
 
@@ -28,13 +33,12 @@ class CorpusJudge:
     async def __call__(self, history: Dialogue, *, sample: int = 0) -> Rating:
         seen = past(history, self.places)
         reply, words = seen.replies[-1], len(seen.replies[-1].split())
-        strain = 0.0
-        for d, m in enumerate(MEMORY):
-            if d < seen.rounds:
-                strain += m * min(CAP, -self.fit(seen, seen.rounds - 1 - d))
+        n = [max(0.0, -self.fit(seen, k)) for k in range(seen.rounds)][::-1]
+        carry = sum(m * min(CAP, max(0.0, x - DEAD)) for m, x in zip(MEMORY, n[1:]))
+        strain = n[0] + SW * carry
         r = self.relevance(seen)
-        e = min(4, BASE + sum(r >= c for c in RELEVANCE_CUTS))
-        i = max(0, min(4, e - (words < 12) + (words > 25)))
+        e = max(0, min(4, EB + sum(r >= x for x in RELEVANCE_CUTS) - int(EW * carry + .5)))
+        i = max(0, min(4, IB + sum(r >= x for x in RELEVANCE_CUTS) - (words < 12) + (words > 25) - int(IW * carry + .5)))
         h = 4 - (words < 8) - (words > 55) - 2 * (reply in seen.replies[:-1]) - (len(seen.strategies) > 1 and seen.strategies[-1] == seen.strategies[-2])
         s = sum(strain <= c for c in STRATEGY_CUTS)
         return Rating(e, i, max(0, h), s)

@@ -16,6 +16,7 @@ from cso.search.cast import Utterance
 from cso.taxonomy import Strategy, Taxonomy
 
 SCALE = 2.0  # a score falls by so much for each factor e between a strategy's probability and the likeliest one's
+TAU = 0.0
 NOISE = 2.0  # a further sample's score is off by at most half of it
 
 
@@ -33,7 +34,8 @@ class CorpusStrategist:
 
     async def __call__(self, history: Dialogue, *, sample: int = 0) -> Mapping[str, float]:
         seen = past(history, self.places)
-        margins = self.policy.margins(seen)
+        margins = self.policy.margins(seen) + TAU * self.policy.logfreq
+        margins = margins - margins.max()
         if sample:
             margins += [NOISE / SCALE * (draw(seen, name, sample) - 0.5) for name in self.places]
             margins -= margins.max()

@@ -27,7 +27,6 @@ def card(
 ) -> str:
     """The card's Markdown. `rows` has the size of each configuration, the default one first; `figure` is a path."""
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    environment.filters |= {"cell": _cell, "count": _count, "mean": _mean}
     template = resources.files("cso.extract").joinpath("card.md.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         statistics=statistics,
@@ -39,6 +38,9 @@ def card(
         settings=settings.model_dump(),
         origin=origin,
         figure=figure,
+        cell=_cell,
+        count=_count,
+        mean=_mean,
         spread=_spread,
     )
 

@@ -1,9 +1,15 @@
-"""Figure 3, for the seeds and the result side by side. The only module that needs matplotlib (extra `figures`)."""
+"""Figure 3, for the seeds and the result side by side. The only module that needs matplotlib (extra `figures`).
+
+(Its functions take keyword arguments of unknown type, so that check is off in this file.)
+"""
+
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -29,8 +35,10 @@ COLOURS = (
 )
 HATCHES = ("", "///", "...", "xxx")
 
+_LEGEND_WIDTH = 136  # characters, about
+
 # Words stay words in SVG, dollar signs in a user's strategies are no formulas, and nothing depends on the day.
-_STYLE: dict[str, object] = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "cso",
     "text.parse_math": False,
@@ -55,8 +63,9 @@ def write_stage_figure(stages: StageCounts, *, svg: Path, png: Path) -> None:
 
 def stage_figure(stages: StageCounts) -> Figure:
     """Two panels of stacked bars, one bar a stage; above each bar, how many turns it stands for."""
-    names = list(stages.result)
-    rows = -(-len(names) // 4)
+    names = tuple(stages.result)
+    columns = max(1, min(4, len(names), _LEGEND_WIDTH // (max(map(len, names)) + 4)))
+    rows = -(-len(names) // columns)
     figure = Figure(figsize=(7.2, 3.0 + 0.22 * rows), layout="constrained")
     seeds, result = figure.subplots(1, 2, sharey=True)
     _draw(seeds, stages.seed, "Seed dialogues")
@@ -65,7 +74,7 @@ def stage_figure(stages: StageCounts) -> Figure:
     figure.legend(
         *seeds.get_legend_handles_labels(),
         loc="outside lower center",
-        ncols=min(4, len(names)),
+        ncols=columns,
         frameon=False,
         fontsize=8,
         handlelength=1.0,
@@ -93,7 +102,7 @@ def _draw(axes: Axes, counts: Mapping[str, Sequence[int]], title: str) -> None:
         )
         heights = [height + share for height, share in zip(heights, shares, strict=True)]
     for i, total in enumerate(totals):
-        axes.annotate(f"{total:,}", (i, 1.015), ha="center", va="bottom", fontsize=7, color="#555555")
+        axes.text(i, 1.015, f"{total:,}", ha="center", va="bottom", fontsize=7, color="#555555")
     axes.set_title(title, fontsize=10, pad=14)
     axes.set_xlabel("stage of the dialogue")
     axes.set_xticks(range(STAGES), [f"{i * 0.2:.1f}" for i in range(STAGES)])

@@ -52,7 +52,7 @@ class _Table(NamedTuple):
 
     name: str
     columns: Columns
-    count: int
+    size: int
     rows: Callable[[], Iterator[Row]]
 
 
@@ -79,7 +79,7 @@ def write_preferences(
         remove(folder / "random.parquet")
     files += [folder / "esc_pro.json", folder / "statistics.json"]
     write_json_list(files[-2], map(to_json, paths))
-    sizes = {table.name: table.count for table in tables}
+    sizes = {table.name: table.size for table in tables}
     write_json(files[-1], _summary(numbers, sizes, trees, made))
     figures = _write_figures(folder, numbers)
     files += [*figures, folder / "README.md"]
@@ -121,7 +121,7 @@ def _write_figures(folder: Path, numbers: Statistics) -> list[Path]:
         remove(svg)
         remove(png)
         return []
-    from cso.extract.figure import write_stage_figure
+    from cso.extract.figure import write_stage_figure  # here, because the extra `figures` may be missing
 
     write_stage_figure(numbers.stages, svg=svg, png=png)
     return [svg, png]
