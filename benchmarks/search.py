@@ -108,9 +108,7 @@ def speculation() -> None:
     runs = {ahead: grown(SEEDS[:1], settings(32, speculate=ahead)) for ahead in (0, 4)}
     (plain, plain_calls, plain_wall, _), (ahead, ahead_calls, ahead_wall, _) = runs[0], runs[4]
     faster, more = plain_wall / ahead_wall, ahead_calls / plain_calls - 1
-    print(
-        f"same tree: {plain == ahead}; {plain_wall:.1f} s and {ahead_wall:.1f} s: {faster:.2f} times faster (wanted: 2.5)"
-    )
+    print(f"same tree: {plain == ahead}; {plain_wall:.1f} s and {ahead_wall:.1f} s: {faster:.2f} times (wanted: 2.5)")
     print(f"calls: {plain_calls} and {ahead_calls}: {more:+.1%} (wanted: at most +10%)")
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from extract_trees import end, idle, on, tree
-from golden_trees import NAMES, golden, golden_tree, strategy_path
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +10,8 @@ from cso.extract import pairs, stage, valid_paths
 from cso.extract.paths import stages
 from cso.settings import ExtractSettings
 from cso.tree import Tree
+from extract_trees import end, idle, on, tree
+from golden_trees import NAMES, golden, golden_tree, strategy_path
 
 SETTINGS = ExtractSettings()
 

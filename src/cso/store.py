@@ -142,7 +142,7 @@ def locked(folder: Path, *, create: bool = True) -> Generator[None]:
 
 def file_name(dialogue_id: str) -> str:
     """An id as the name of a file: safe everywhere, and another name for every other id."""
-    name = quote(dialogue_id, safe=" ()+,=@")
+    name = quote(dialogue_id, safe=" ()+,=@", errors="surrogatepass")
     name = name.replace(".", "%2E") if name.strip(".") == "" else name
     if len(name) > LONGEST_NAME:
         digest = hashlib.sha256(dialogue_id.encode("utf-8", "surrogatepass")).hexdigest()

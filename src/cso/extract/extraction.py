@@ -93,7 +93,7 @@ async def extract(
     """From trees to preferences (section 3.2). Trees are taken as they stand, those of a failed search too.
 
     A `judge` is asked for the ratings that the replies of pairs lack; a `supporter` for ESC-Pro-Random's replies.
-    Roles are told apart by nothing but the dialogue's id in what they are shown. Raises InputError where `min_margin`
+    One of each serves all dialogues; what it is shown bears the dialogue's id. Raises InputError where `min_margin`
     needs ratings and there is no judge to ask.
     """
     found = pairs(trees, settings)

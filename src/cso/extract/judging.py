@@ -44,13 +44,18 @@ async def judge_missing(pairs: Sequence[Pair], judge: Judge) -> Judged:
     """
     missing = list(
         dict.fromkeys(
-            _shown(pair.history, reply) for pair in pairs for reply in (pair.chosen, pair.rejected) if not reply.rating
+            _shown(pair.history, reply)
+            for pair in pairs
+            for reply in (pair.chosen, pair.rejected)
+            if reply.rating is None
         )
     )
     ratings = dict(zip(missing, await answers(judge(dialogue) for dialogue in missing), strict=True))
 
     def rated(history: Dialogue, reply: Reply) -> Reply:
-        return reply if reply.rating else replace(reply, rating=ratings[_shown(history, reply)])
+        if reply.rating is not None:
+            return reply
+        return replace(reply, rating=ratings[_shown(history, reply)])
 
     return Judged(
         [

@@ -63,7 +63,8 @@ def write_preferences(
 
     pairs, kto, sft and, where asked for, random as .jsonl and .parquet; esc_pro.json; statistics.json; figures/;
     README.md last. Each file is whole or not there. Those of an earlier run that this one does not make (random,
-    figures) are removed, so that the folder holds one dataset. Raises StoreError.
+    figures) are removed, so that the folder holds one dataset. Trees and preferences are held in memory, rows are made
+    as they are written. Raises StoreError.
     """
     paths = path_dialogues(trees, made.pairs, settings)
     seeds = [tree.seed for tree in trees] if origin.seeds is None else origin.seeds
@@ -80,7 +81,7 @@ def write_preferences(
     files += [folder / "esc_pro.json", folder / "statistics.json"]
     write_json_list(files[-2], map(to_json, paths))
     sizes = {table.name: table.size for table in tables}
-    write_json(files[-1], _summary(numbers, sizes, trees, made))
+    write_json(files[-1], _summary(numbers, sizes, trees, made, with_path=len({path.dialogue.id for path in paths})))
     figures = _write_figures(folder, numbers)
     files += [*figures, folder / "README.md"]
     figure = f"{_FIGURE}.png" if figures else None
@@ -104,11 +105,15 @@ def _tables(trees: Sequence[Tree], made: Preferences, settings: ExtractSettings,
 
 
 def _summary(
-    numbers: Statistics, sizes: Mapping[str, int], trees: Sequence[Tree], made: Preferences
+    numbers: Statistics, sizes: Mapping[str, int], trees: Sequence[Tree], made: Preferences, *, with_path: int
 ) -> dict[str, object]:
     return {
         "version": VERSION,
-        "trees": {"all": len(trees), "failed": sum(tree.failure is not None for tree in trees)},
+        "trees": {
+            "all": len(trees),
+            "with_valid_path": with_path,
+            "failed": sum(tree.failure is not None for tree in trees),
+        },
         "rows": dict(sizes),
         "dropped": asdict(made.dropped),
         **numbers.to_json(),

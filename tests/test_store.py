@@ -1,0 +1,186 @@
+"""A run directory keeps what it is given, and refuses what would spoil it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import string
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cso.dialogue import Dialogue, Speaker, Turn
+from cso.errors import InputError, StoreError
+from cso.search import grow_tree
+from cso.settings import Settings, load_settings, settings_from
+from cso.store import Run, dialogue_from_json, dialogue_to_json, file_name, locked
+from cso.taxonomy import dump_taxonomy, load_taxonomy, parse_taxonomy
+from cso.tree import Tree
+from golden_searches import TAXONOMY, Asked, golden, seed_of, settings_of
+
+HOSTILE = 'braces {strategy} {{ x }} </end/> <script>alert("x")</script> \u202eעברית 🙂 a\nb\u2028c \ud800'
+
+
+def golden_tree(name: str = "golden_06") -> Tree:
+    content = golden(name)
+    return asyncio.run(grow_tree(seed_of(content), Asked(**content["stand_in"]).cast, TAXONOMY, settings_of(content)))
+
+
+def test_a_tree_comes_back_as_it_was_stored(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    tree = replace(golden_tree(), failure="none, really")
+    run.save_tree(tree)
+    assert list(Run.open(tmp_path / "run").trees()) == [tree]
+
+
+def test_what_people_write_survives_the_file(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    tree = golden_tree()
+    turns = (Turn(Speaker.SEEKER, HOSTILE), Turn(Speaker.SUPPORTER, HOSTILE * 1000, TAXONOMY.names[0]))
+    tree = replace(tree, seed=Dialogue(HOSTILE, turns, situation=HOSTILE))
+    run.save_tree(tree)
+    assert next(iter(Run.open(tmp_path / "run").trees())).seed == tree.seed
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_every_id_has_a_file_of_its_own_inside_the_folder(one: str, other: str) -> None:
+    name = file_name(one)
+    assert "/" not in name
+    assert "\\" not in name
+    assert name.strip(".") != ""
+    assert len(name.encode()) < 200
+    assert set(name) <= set(string.ascii_letters + string.digits + " ()+,=@%-_.~")
+    assert (name == file_name(other)) == (one == other)
+
+
+@pytest.mark.parametrize("nasty", ["..", ".", "../../etc/passwd", "a/b", "a\\b", "x" * 1000, "\0", "CON?*|"])
+def test_a_nasty_id_stays_inside_the_run(tmp_path: Path, nasty: str) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    assert run.tree_path(nasty).resolve().parent == (tmp_path / "run" / "trees").resolve()
+    assert run.answers_path(nasty).resolve().parent == (tmp_path / "run" / "answers").resolve()
+
+
+def test_the_same_settings_go_on_and_others_are_named(tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    Run.create(tmp_path / "run", load_settings(None, ["limits.concurrency=3", "search.speculate=4"]), TAXONOMY)
+    changed = load_settings(None, ["search.iterations=7"])
+    with pytest.raises(StoreError, match=r"search.iterations: 100 there, 7 now.*--regrow"):
+        Run.create(tmp_path / "run", changed, TAXONOMY)
+    assert Run.create(tmp_path / "run", changed, TAXONOMY, replace=True).settings.search.iterations == 7
+
+
+def test_another_taxonomy_under_the_same_name_is_told(tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    other = replace(TAXONOMY, strategies=TAXONOMY.strategies[1:])
+    with pytest.raises(StoreError, match="its strategies are not those there"):
+        Run.create(tmp_path / "run", Settings(), other)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(StoreError, match="not empty and holds no run"):
+        Run.create(tmp_path, Settings(), TAXONOMY)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    path = tmp_path / "run" / "settings.yaml"
+    path.write_text(path.read_text().replace("format: 1", "format: 2"))
+    with pytest.raises(StoreError, match="expected a run of format 1, found 2"):
+        Run.open(tmp_path / "run")
+
+
+def test_a_tree_counts_only_for_its_own_seed_and_settings(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    tree = golden_tree()
+    assert not run.has_tree(tree.seed)
+    run.save_tree(tree)
+    assert run.has_tree(tree.seed)
+    assert not run.has_tree(replace(tree.seed, situation="another"))
+    assert not Run(run.folder, load_settings(None, ["search.iterations=7"]), TAXONOMY).has_tree(tree.seed)
+    run.save_tree(replace(tree, failure="broken"))
+    assert not run.has_tree(tree.seed)
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"format": 1}', '{"format": 9}'])
+def test_a_broken_tree_file_is_named(tmp_path: Path, broken: str) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    path = run.tree_path("x")
+    path.parent.mkdir()
+    path.write_text(broken)
+    with pytest.raises(StoreError, match=r"trees/x\.json"):
+        list(run.trees())
+
+
+def test_two_processes_cannot_work_in_one_run(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from cso.store import locked\nwith locked(Path(sys.argv[1])): pass"
+    with locked(tmp_path):
+        other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "another process is at work in this run" in other.stderr
+    again = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert again.returncode == 0
+
+
+def test_a_full_disk_is_a_store_error_and_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    tree = golden_tree()
+    run.save_tree(tree)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        run.save_tree(replace(tree, failure="newer"))
+    assert next(run.trees()).failure is None
+    assert [path.name for path in run.tree_path(tree.seed.id).parent.iterdir()] == [f"{tree.seed.id}.json"]
+
+
+def test_settings_and_taxonomies_come_back_from_their_files(tmp_path: Path) -> None:
+    told = load_settings(
+        None, ["search.iterations=3", "cast.judge.model=m", "cast.judge.price=[1, 2]", "extract.min_margin=0"]
+    )
+    Run.create(tmp_path / "run", told, load_taxonomy("esc8"))
+    there = Run.open(tmp_path / "run")
+    assert there.settings == told
+    assert there.taxonomy == load_taxonomy("esc8")
+    assert parse_taxonomy(dump_taxonomy(TAXONOMY), source="x") == TAXONOMY
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ("search.iteration=3", "search.iteration: Extra inputs"),
+        ("search.iterations=-1", "search.iterations: Input should be greater than or equal to 0, found -1"),
+        ("search.iterations=many", "found 'many'"),
+        ("search", "expected KEY=VALUE"),
+        ("taxonomy.name=x", "taxonomy"),
+        ("search.ends=[", "not valid YAML"),
+        ("cast.kind=human", "cast.kind"),
+        ("search.exploration=.nan", "search.exploration"),
+    ],
+)
+def test_a_setting_that_does_not_exist_or_fit_is_named(said: str, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint.replace("[", r"\[").replace(".", r"\.")):
+        load_settings(None, [said])
+
+
+def test_a_role_takes_from_default_what_it_leaves_open() -> None:
+    cast: dict[str, Any] = {"default": {"model": "m", "max_tokens": 9}, "judge": {"model": "j"}}
+    told = settings_from({"cast": cast}, source="test").cast
+    assert (told.player("judge").model, told.player("judge").max_tokens) == ("j", 9)
+    assert (told.player("seeker").model, told.player("seeker").temperature) == ("m", 0.7)
+    assert told.player("judge").temperature == 0.0
+
+
+def test_a_dialogue_comes_back_from_its_json() -> None:
+    seed = golden_tree("golden_03").seed
+    assert dialogue_from_json(json.loads(json.dumps(dialogue_to_json(seed)))) == seed
