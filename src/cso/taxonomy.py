@@ -30,12 +30,14 @@ class Strategy:
 class Taxonomy:
     """An ordered list of strategies. The order breaks ties wherever a highest is taken.
 
-    `maps` turns names of other taxonomies, as `canonical` writes them, into names of this one.
+    `maps` turns names of other taxonomies, as `canonical` writes them, into names of this one. `overused` are the
+    strategies that models lean on too much: the strategist is told not to.
     """
 
     name: str
     strategies: tuple[Strategy, ...]
     maps: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    overused: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Strategy]:
         return iter(self.strategies)
@@ -59,11 +61,12 @@ class Taxonomy:
 
         None where it names no strategy: nothing is guessed.
         """
+        return self.named(label) or self.maps.get(canonical(label))
+
+    def named(self, label: str) -> str | None:
+        """The name meant by `label`, were it one of this taxonomy's own; else None."""
         wanted = canonical(label)
-        for name in self.names:
-            if canonical(name) == wanted:
-                return name
-        return self.maps.get(wanted)
+        return next((name for name in self.names if canonical(name) == wanted), None)
 
 
 def canonical(label: str) -> str:
@@ -81,8 +84,8 @@ def bundled_taxonomies() -> tuple[str, ...]:
 def load_taxonomy(name_or_path: str | Path) -> Taxonomy:
     """A bundled taxonomy by name (`esc8`), or a user's own YAML file by path.
 
-    The file has `name`, `strategies` (a list of `name` and `definition`) and, if other labels are to be read as
-    well, `maps` (other label: name here). Raises InputError, naming the file and the entry.
+    The file has `name`, `strategies` (a list of `name` and `definition`) and, where wanted, `maps` (other label: name
+    here) and `overused` (names not to lean on). Raises InputError, naming the file and the entry.
     """
     if str(name_or_path) in bundled_taxonomies():
         text = resources.files("cso").joinpath("taxonomies", f"{name_or_path}.yaml").read_text(encoding="utf-8")
@@ -104,12 +107,12 @@ def parse_taxonomy(text: str, *, source: str) -> Taxonomy:
     except yaml.YAMLError as error:
         raise InputError(f"taxonomy {source}: not valid YAML: {error}") from error
     match content:
-        case {"name": str(name), "strategies": [_, _, *_] as entries, **rest} if not set(rest) - {"maps"}:
+        case {"name": str(name), "strategies": [_, _, *_] as entries, **rest} if not set(rest) - {"maps", "overused"}:
             strategies = tuple(_strategy(entry, source=source, position=i) for i, entry in enumerate(entries, 1))
         case _:
             raise InputError(
                 f"taxonomy {source}: expected `name`, `strategies` (two or more, each with `name` and "
-                f"`definition`) and perhaps `maps`"
+                f"`definition`) and perhaps `maps` and `overused`"
             )
     names = {canonical(strategy.name): strategy.name for strategy in strategies}
     if len(names) < len(strategies):
@@ -122,7 +125,11 @@ def parse_taxonomy(text: str, *, source: str) -> Taxonomy:
         if target not in names.values():
             raise InputError(f"taxonomy {source}: maps: {label!r} is mapped to {target!r}, which is no strategy here")
         maps[canonical(str(label))] = target
-    return Taxonomy(name, strategies, MappingProxyType(maps))
+    overused = tuple(cast(list[str], rest.get("overused") or []))
+    for name_ in overused:
+        if name_ not in names.values():
+            raise InputError(f"taxonomy {source}: overused: {name_!r} is no strategy here")
+    return Taxonomy(name, strategies, MappingProxyType(maps), overused)
 
 
 def dump_taxonomy(taxonomy: Taxonomy) -> str:
@@ -131,6 +138,8 @@ def dump_taxonomy(taxonomy: Taxonomy) -> str:
         "name": taxonomy.name,
         "strategies": [{"name": strategy.name, "definition": strategy.definition} for strategy in taxonomy],
     }
+    if taxonomy.overused:
+        content["overused"] = list(taxonomy.overused)
     if taxonomy.maps:
         content["maps"] = dict(taxonomy.maps)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -14,13 +14,12 @@ from cso.llm import Answers, Budget, BudgetedChat, Chat, Limiter, RememberedChat
 from cso.llm.openai import Endpoints
 from cso.llm.prices import listed_price
 from cso.llm.retry import Patience
-from cso.roles import chat_cast, load_rubric, remembered, role_settings
+from cso.roles import Company, load_rubric, remembered
 from cso.search import Cast
-from cso.settings import CastSettings, Settings
+from cso.settings import CastSettings, Role, Settings
 from cso.store import Run
 from cso.taxonomy import Taxonomy
 
-ROLES = ("seeker", "supporter", "strategist", "judge")
 Play = Callable[[Dialogue, Answers], Cast]
 
 
@@ -73,9 +72,7 @@ async def casting(run: Run, seeds: Sequence[Dialogue]) -> AsyncGenerator[Casting
     if settings.cast.kind == "corpus":
         world = corpus_world(seeds, run.taxonomy)
         name = f"corpus_cast {world.fingerprint}"
-        yield Casting(
-            run, lambda seed, answers: remembered(world.cast(seed.id), answers, name), notice=STAND_IN_NOTICE
-        )
+        yield Casting(run, lambda seed, answers: remembered(world.cast(seed.id), answers, name), notice=STAND_IN_NOTICE)
         return
     limits = settings.limits
     limiter = Limiter(
@@ -88,19 +85,19 @@ async def casting(run: Run, seeds: Sequence[Dialogue]) -> AsyncGenerator[Casting
     )
     patience = Patience(timeout=limits.timeout, total=limits.patience)
     async with Endpoints(patience=patience, limiter=limiter) as endpoints:
-        chats: dict[str, Chat] = {}
-        for role in ROLES:
-            player = role_settings(settings.cast, role)
-            chats[role] = BudgetedChat(endpoints.chat(player.base_url, player.api_key_env), budget)
+        chats: dict[Role, Chat] = {
+            role: BudgetedChat(endpoints.chat(player.base_url, player.api_key_env), budget)
+            for role, player in settings.cast.players().items()
+        }
         yield Casting(run, llm_play(settings, run.taxonomy, chats), budget=budget)
 
 
-def llm_play(settings: Settings, taxonomy: Taxonomy, chats: dict[str, Chat]) -> Play:
+def llm_play(settings: Settings, taxonomy: Taxonomy, chats: Mapping[Role, Chat]) -> Play:
     """Casts of chat models, whose answers are remembered a dialogue."""
-    rubric = load_rubric(settings.rubric)
+    company = Company(settings.cast, taxonomy, load_rubric(settings.rubric))
 
     def play(seed: Dialogue, answers: Answers) -> Cast:
-        return chat_cast(settings.cast, taxonomy, rubric, lambda role: RememberedChat(chats[role], answers, role))
+        return company.cast(lambda role: RememberedChat(chats[role], answers, role))
 
     return play
 
@@ -113,5 +110,5 @@ def corpus_world(seeds: Sequence[Dialogue], taxonomy: Taxonomy) -> World:
 
 def prices(cast: CastSettings) -> dict[str, tuple[float, float] | None]:
     """USD for a million tokens in and out of each model: as the settings say, else as listed, else None."""
-    players = [role_settings(cast, role) for role in ROLES]
-    return {player.model: player.price or listed_price(player.model, player.base_url) for player in players}
+    players = [player for player in cast.players().values() if player.model is not None]
+    return {str(player.model): player.price or listed_price(str(player.model), player.base_url) for player in players}

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from cso.cli.casting import ROLES, llm_play, prices
+from cso.cli.casting import llm_play, prices
 from cso.dialogue import Dialogue
 from cso.llm import Answers, Completion, Request, ScriptedChat
-from cso.roles import role_settings
 from cso.search import grow_forest
-from cso.settings import Settings
+from cso.settings import ROLES, Role, Settings, settings_from
 from cso.taxonomy import Taxonomy
 from cso.tree import Tree
 
@@ -36,12 +35,12 @@ class _Counted:
 async def estimate(screen: Console, seeds: Sequence[Dialogue], settings: Settings, taxonomy: Taxonomy) -> None:
     """Print calls, tokens and cost by role, as they would be for all `seeds`."""
     sample = seeds[:: max(1, len(seeds) // SAMPLE)][:SAMPLE]
-    roles = {role: _Counted(ScriptedChat(role=role)) for role in ROLES}
-    play = llm_play(settings, taxonomy, dict(roles))
+    roles: dict[Role, _Counted] = {role: _Counted(ScriptedChat(role=role)) for role in ROLES}
+    if settings.cast.kind == "corpus":
+        settings = settings_from({"cast": {"default": {"model": "none"}}}, source="estimate", base=settings)
+    play = llm_play(settings, taxonomy, roles)
     grown: list[Tree] = []
-    await grow_forest(
-        sample, lambda seed: play(seed, Answers()), taxonomy, settings.search, grown=grown.append
-    )
+    await grow_forest(sample, lambda seed: play(seed, Answers()), taxonomy, settings.search, grown=grown.append)
     share = len(seeds) / len(sample)
     known = prices(settings.cast) if settings.cast.kind == "llm" else {}
     cost: float | None = 0.0
@@ -50,7 +49,7 @@ async def estimate(screen: Console, seeds: Sequence[Dialogue], settings: Setting
     for role, asked in roles.items():
         calls = Counter({key: round(value * share) for key, value in asked.calls.items()})
         totals += calls
-        price = known.get(role_settings(settings.cast, role).model) if known else None
+        price = known.get(settings.cast.player(role).model or "")
         if price is None or cost is None:
             cost = None
         else:

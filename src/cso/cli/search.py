@@ -43,7 +43,9 @@ def search(
 ) -> None:
     """Grow a tree of conversations from each seed dialogue."""
     budgets = {"limits.max_calls": max_calls, "limits.max_tokens": max_tokens, "limits.max_cost": max_cost}
-    said = assignments(set_, base_url, model) + [f"{key}={value}" for key, value in budgets.items() if value is not None]
+    said = assignments(set_, base_url, model) + [
+        f"{key}={value}" for key, value in budgets.items() if value is not None
+    ]
     settings = load_settings(config, said)
     taxonomy = load_taxonomy(settings.taxonomy)
     screen = console()

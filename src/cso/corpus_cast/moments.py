@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cso.dialogue import Dialogue, Speaker, Turn, joined
@@ -57,7 +57,12 @@ class Moment:
     last: bool
 
 
-def past(history: Dialogue, places: dict[str, int]) -> Past:
+def places_in(taxonomy: Taxonomy) -> dict[str, int]:
+    """Each strategy's place in the taxonomy, in its order."""
+    return {name: place for place, name in enumerate(taxonomy.names)}
+
+
+def past(history: Dialogue, places: Mapping[str, int]) -> Past:
     """A history taken apart; `places` gives each strategy's place in the taxonomy."""
     heard: list[str] = []
     replies: list[str] = []
@@ -76,7 +81,7 @@ def past(history: Dialogue, places: dict[str, int]) -> Past:
 
 def moments(dialogues: Sequence[Dialogue], taxonomy: Taxonomy) -> list[Moment]:
     """Every labelled answer of every dialogue, in order. Raises InputError for a strategy that `taxonomy` lacks."""
-    places = {name: place for place, name in enumerate(taxonomy.names)}
+    places = places_in(taxonomy)
     found: list[Moment] = []
     for number, dialogue in enumerate(dialogues):
         turns = joined(dialogue.turns)

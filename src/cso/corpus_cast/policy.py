@@ -37,7 +37,7 @@ class Policy:
         rows = [_row(moment.past, vectors, len(terms), strategies) for moment in moments]
         labels = [moment.strategy for moment in moments]
         width = 2 * len(terms) + _course_width(strategies)
-        c = cls(terms, *fit_logistic(rows, labels, width=width, classes=strategies, strength=STRENGTH)); c.logfreq = np.log(np.bincount(labels, minlength=strategies) / len(labels)); return c
+        return cls(terms, *fit_logistic(rows, labels, width=width, classes=strategies, strength=STRENGTH))
 
     def margins(self, past: Past) -> Numbers:
         """ln(p / highest p) of every strategy: 0 for the likeliest, -inf for one that was never seen."""

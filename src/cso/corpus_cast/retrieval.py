@@ -14,7 +14,7 @@ from cso.corpus_cast.terms import Numbers, Places, Rows, Terms
 TOPIC = 1.0  # weight of what the whole dialogue is about
 DISTANCE = 0.05  # a moment one turn earlier or later in its dialogue is so much farther away
 SAID, HEARD = 0.5, 0.5  # for an answer: weight of the supporter's last words, and of the seeker's
-ROW_MEMORY = 64 * 2**20  # bytes of similarities kept
+ROW_MEMORY = 32 * 2**20  # bytes of similarities kept, of each kind
 DRAWN_FROM = 8  # a further sample is one of so many nearest
 
 
@@ -35,9 +35,8 @@ class Archive:
         self._topics = self._rows(topics)
         self._replies = _numbers_of([moment.reply for moment in moments])
         self._answers = _numbers_of([moment.answer for moment in moments])
-        size = max(256, ROW_MEMORY // (16 * len(moments)))
-        self._nearness = lru_cache(maxsize=size)(self._nearness_of)
-        self._topic = lru_cache(maxsize=16_384)(lambda text: self._topics.similarity(self._vector(text)))
+        self._nearness = lru_cache(maxsize=max(64, ROW_MEMORY // (8 * len(moments))))(self._nearness_of)
+        self._topic = lru_cache(maxsize=max(64, ROW_MEMORY // (8 * len(topics))))(self._topic_of)
         self._alike = lru_cache(maxsize=65_536)(self._alike_of)
 
     def others(self, allowed: Places, past: Past) -> Places:
@@ -79,6 +78,9 @@ class Archive:
 
     def _nearness_of(self, text: str, replies: bool) -> Numbers:
         return (self._said if replies else self._heard).similarity(self._vector(text))
+
+    def _topic_of(self, text: str) -> Numbers:
+        return self._topics.similarity(self._vector(text))
 
     def _alike_of(self, one: str, other: str) -> float:
         a, b = self._vector(one), self._vector(other)

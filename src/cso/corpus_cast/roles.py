@@ -10,36 +10,29 @@ import numpy as np
 from cso.corpus_cast.moments import Past, past
 from cso.corpus_cast.policy import Policy
 from cso.corpus_cast.retrieval import DRAWN_FROM, Archive, draw, in_order
-from cso.corpus_cast.terms import Numbers, Places
+from cso.corpus_cast.terms import Places
 from cso.dialogue import Dialogue
 from cso.search.cast import Utterance
-from cso.taxonomy import Strategy, Taxonomy
+from cso.taxonomy import Strategy
 
 SCALE = 2.0  # a score falls by so much for each factor e between a strategy's probability and the likeliest one's
-TAU = 0.0
-NOISE = 2.0  # a further sample's score is off by at most half of it
+NOISE = 2.0  # points by which a further sample's scores differ, before the likeliest is raised to 10
 
 
-def places(taxonomy: Taxonomy) -> dict[str, int]:
-    """Each strategy's place in the taxonomy."""
-    return {name: place for place, name in enumerate(taxonomy.names)}
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CorpusStrategist:
     """Scores a strategy by how often the corpus's supporters take it after such words: a stand-in, no LLM."""
 
     policy: Policy
-    places: dict[str, int]
+    places: Mapping[str, int]
 
     async def __call__(self, history: Dialogue, *, sample: int = 0) -> Mapping[str, float]:
         seen = past(history, self.places)
-        margins = self.policy.margins(seen) + TAU * self.policy.logfreq
-        margins = margins - margins.max()
+        margins = self.policy.margins(seen)
         if sample:
-            margins += [NOISE / SCALE * (draw(seen, name, sample) - 0.5) for name in self.places]
-            margins -= margins.max()
-        return {name: _score(margins[place]) for name, place in self.places.items()}
+            margins = margins + [NOISE / SCALE * draw(seen, name, sample) for name in self.places]
+            margins = margins - margins.max()
+        return {name: _score(float(margins[place])) for name, place in self.places.items()}
 
 
 def _score(margin: float) -> int:
@@ -47,17 +40,17 @@ def _score(margin: float) -> int:
     return round(max(0.0, 10 + SCALE * round(margin, 9)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CorpusSupporter:
-    """Quotes the reply by that strategy whose moment was nearest, one that the dialogue does not have yet: a stand-in.
+    """Quotes the reply by that strategy whose moment was nearest, one that is new to the dialogue: a stand-in, no LLM.
 
-    A strategy that may not be quoted from anywhere is answered by the nearest reply of any. `allowed` lists the
-    moments that may be quoted.
+    Where all are used up, the one used longest ago comes again; a strategy without any borrows from the others.
+    `allowed` lists the moments that may be quoted.
     """
 
     archive: Archive
     allowed: Places
-    places: dict[str, int]
+    places: Mapping[str, int]
 
     async def __call__(self, history: Dialogue, strategy: Strategy, *, sample: int = 0) -> str:
         seen = past(history, self.places)
@@ -70,9 +63,9 @@ class CorpusSupporter:
         return self.archive.moments[order[_rank(seen, strategy.name, sample, unused)]].reply
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CorpusSeeker:
-    """Says what another seeker said when answered like this, nothing twice: a stand-in.
+    """Says what another seeker said when answered like this, nothing twice if it can: a stand-in, no LLM.
 
     Ends where that seeker's dialogue ended, but not before the supporter has answered `earliest` times, and in any case
     when it has answered `latest` times.
@@ -80,7 +73,7 @@ class CorpusSeeker:
 
     archive: Archive
     allowed: Places
-    places: dict[str, int]
+    places: Mapping[str, int]
     earliest: int
     latest: int
 

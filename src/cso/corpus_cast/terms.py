@@ -18,7 +18,7 @@ Places = NDArray[np.intp]
 _WORD = re.compile(r"\w+|[?!.,]")  # a question mark tells strategies apart better than most words do
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def terms(text: str, longest: int) -> Mapping[str, int]:
     """How often each word, and each run of up to `longest` words, occurs; case does not count."""
     words = _WORD.findall(text.casefold())

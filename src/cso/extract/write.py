@@ -59,7 +59,7 @@ class _Table(NamedTuple):
 def write_preferences(
     folder: Path, trees: Sequence[Tree], made: Preferences, settings: ExtractSettings, origin: Origin
 ) -> Written:
-    """Write the dataset that `made` from `trees` into `folder`, which is made where it is missing.
+    """Write the dataset `made`, of these `trees`, into `folder`, which is created where it is missing.
 
     pairs, kto, sft and, where asked for, random as .jsonl and .parquet; esc_pro.json; statistics.json; figures/;
     README.md last. Each file is whole or not there. Those of an earlier run that this one does not make (random,

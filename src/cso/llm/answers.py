@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, cast
 from cso.errors import StoreError
 from cso.llm.chat import Chat, Completion, Request
 
-JSON: TypeAlias = "None | bool | int | float | str | Sequence[JSON] | Mapping[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 Question = Mapping[str, JSON]
 
 
@@ -72,9 +72,7 @@ class Answers:
                 self._count_reuse(key, question)
                 return self._read(offset)
 
-    async def _share(
-        self, key: bytes, question: Question, answer: Callable[[], Awaitable[Completion]]
-    ) -> Completion:
+    async def _share(self, key: bytes, question: Question, answer: Callable[[], Awaitable[Completion]]) -> Completion:
         """Wait for the one call that answers `question`; it is cancelled when nobody waits any more."""
         flight = self._flights.get(key)
         if flight is None or flight.task.done():  # done, but not known: it failed
@@ -90,9 +88,7 @@ class Answers:
                     del self._flights[key]  # whoever asks from now on begins anew
                 flight.task.cancel()
 
-    async def _fetch(
-        self, key: bytes, question: Question, answer: Callable[[], Awaitable[Completion]]
-    ) -> Completion:
+    async def _fetch(self, key: bytes, question: Question, answer: Callable[[], Awaitable[Completion]]) -> Completion:
         completion = await answer()
         self._known[key] = completion if self._path is None else self._append(self._path, key, question, completion)
         self.new[str(question["role"])] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class Limiter:
         self._tokens = _Pace(tokens_per_minute) if tokens_per_minute else None
 
     @asynccontextmanager
-    async def slot(self, tokens: int = 0) -> AsyncIterator[None]:
+    async def slot(self, tokens: int = 0) -> AsyncGenerator[None]:
         """A place among the requests in flight, for one attempt that takes about so many `tokens`."""
         async with self._slots:
             if self._requests is not None:
@@ -129,7 +129,7 @@ class Budget:
         return sum(known) if len(known) == len(costs) else None
 
     @asynccontextmanager
-    async def hold(self, request: Request) -> AsyncIterator[None]:
+    async def hold(self, request: Request) -> AsyncGenerator[None]:
         """Keep back what `request` may take, while it is answered."""
         take = self._take(request.model, estimated_prompt_tokens(request), request.max_tokens)
         while (limit := self._exceeded(take)) is not None:

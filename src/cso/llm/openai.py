@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -37,7 +37,7 @@ class _Fault:
     malformed: bool = False  # what came back was not a completion
 
 
-class _Refused(Exception):  # noqa: N818 (caught in this module, never seen outside)
+class _Refused(Exception):
     """The server will not take the request as it is."""
 
     def __init__(self, status: int, complaint: str) -> None:
@@ -116,7 +116,9 @@ class OpenAIChat:
             stranger = outcome.unreachable and not self._heard
             wait = self._patience.wait(failures, outcome.retry_after)
             spent = time.monotonic() - began
-            if spent + wait > (min(self._patience.stranger, self._patience.total) if stranger else self._patience.total):
+            if spent + wait > (
+                min(self._patience.stranger, self._patience.total) if stranger else self._patience.total
+            ):
                 raise self._given_up(request, outcome, began=began, failures=failures)
             await asyncio.sleep(wait)
 
@@ -147,9 +149,7 @@ class OpenAIChat:
             )
             return completion
 
-    def _judged(
-        self, request: Request, dialect: Dialect, status: int, complaint: str, wait: float | None
-    ) -> _Fault:
+    def _judged(self, request: Request, dialect: Dialect, status: int, complaint: str, wait: float | None) -> _Fault:
         """What to make of an error response: a fault, or EndpointError or _Refused is raised."""
         if status in (401, 403):
             held = "is not set" if self._key is None else "was not accepted"
@@ -203,7 +203,7 @@ class _Clients:
             return await client.post("/chat/completions", cast_to=str, body=body)
 
     @contextmanager
-    def _client(self) -> Iterator[openai.AsyncOpenAI]:
+    def _client(self) -> Generator[openai.AsyncOpenAI]:
         place = next((i for i, n in enumerate(self._in_flight) if n < CONNECTIONS_PER_CLIENT), len(self._in_flight))
         if place == len(self._in_flight):
             self._clients.append(

@@ -35,8 +35,10 @@ def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> f
     if (milliseconds := _seconds(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
     value = headers.get("retry-after")
-    if value is None or (seconds := _seconds(value)) is not None:
-        return None if value is None else seconds
+    if value is None:
+        return None
+    if (seconds := _seconds(value)) is not None:
+        return seconds
     try:
         date = parsedate_to_datetime(value)
     except ValueError:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from cso.llm.chat import Completion, Message, Request
 
-WORDS = (
+WORDS = re.findall(
+    r"\w+",
     "and then it was a long week so you sit down for a while and think about what you would like to say next because "
-    "there is no hurry here whatever comes first is good enough for today"
-).split()
+    "there is no hurry here whatever comes first is good enough for today",
+)
 END = "</end/>"
 SUPPORTER_LINE = re.compile(r"^Supporter\b.*", re.MULTILINE)
 
@@ -55,11 +56,13 @@ class ScriptedChat:
                 return _filled_in(request.schema, lambda name: 0.65 * quality + 0.35 * _unit(name, *key))
 
 
-def _filled_in(schema: Mapping[str, Any] | None, share: Any) -> str:
+def _filled_in(schema: Mapping[str, Any] | None, share: Callable[[str], float]) -> str:
     if schema is None:
         raise ValueError("expected a schema to fill in")
     choices = {name: field["enum"] for name, field in schema["properties"].items()}
-    return json.dumps({name: marks[min(len(marks) - 1, int(share(name) * len(marks)))] for name, marks in choices.items()})
+    return json.dumps(
+        {name: marks[min(len(marks) - 1, int(share(name) * len(marks)))] for name, marks in choices.items()}
+    )
 
 
 def _quality(prompt: str, seed: int) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -108,10 +107,14 @@ def _words(content: object) -> str:
     match content:
         case str(text):
             return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half emoji cannot be stored
-        case [*parts]:
-            return "".join(_words(cast(dict[str, object], part).get("text")) for part in parts if isinstance(part, dict))
+        case list():
+            return "".join(_part(part) for part in cast(list[object], content))
         case _:
             return ""
+
+
+def _part(part: object) -> str:
+    return _words(cast(dict[str, object], part).get("text")) if isinstance(part, dict) else ""
 
 
 def _finish(reason: object, *, refused: bool) -> Literal["stop", "length", "refusal"]:
@@ -152,8 +155,7 @@ def complaint_of(text: str) -> str:
 
 def _without_input(problem: object) -> object:
     """A complaint without the request that it repeats."""
-    match problem:
-        case {**rest}:
-            return {str(key): value for key, value in rest.items() if key in ("loc", "msg", "type")}
-        case _:
-            return problem
+    if not isinstance(problem, dict):
+        return problem
+    fields = cast(dict[str, object], problem)
+    return {key: value for key, value in fields.items() if key in ("loc", "msg", "type")}

@@ -13,13 +13,14 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
+from jinja2.sandbox import SandboxedEnvironment
 
 from cso.dialogue import Dialogue, Speaker
 from cso.errors import InputError
 from cso.llm.chat import Message
 
 PARTS = re.compile(r"\A\s*^---[ ]*system[ ]*---[ ]*\n(.*)^---[ ]*user[ ]*---[ ]*\n(.*)\Z", re.MULTILINE | re.DOTALL)
-ENVIRONMENT = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701
+ENVIRONMENT = SandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ def parse_prompt(text: str, source: str, trials: Iterable[Mapping[str, object]])
             if not any(message.role == "user" for message in prompt.fill(values)):
                 raise InputError(f"prompt {source}: the part `user` is empty")
     except jinja2.TemplateSyntaxError as error:
-        raise InputError(f"prompt {source}: not a Jinja template: {error.message} (line {error.lineno} of its part)") from error
+        raise InputError(
+            f"prompt {source}: not a Jinja template: {error.message} (line {error.lineno} of its part)"
+        ) from error
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise InputError(
             f"prompt {source}: cannot be filled in: {error}; it may use {', '.join(sorted(known))}"

@@ -62,17 +62,15 @@ def parse_rubric(text: str, *, source: str) -> Rubric:
 
 
 def _criterion(entry: object, source: str, place: int) -> Criterion:
-    match entry:
-        case {"name": str(name), "question": str(question), "marks": [*marks]} if name.strip() and question.strip():
-            sentences = tuple(_sentence(mark) for mark in cast(list[object], marks))
-            if len(sentences) == HIGHEST_MARK + 1 and all(sentences):
-                return Criterion(name.strip(), _sentence(question), sentences)
-        case _:
-            pass
-    raise InputError(
-        f"rubric {source}: criterion {place}: expected `name`, `question` and `marks` ({HIGHEST_MARK + 1} sentences, "
-        f"for 0 to {HIGHEST_MARK} points), found {entry!r}"
-    )
+    fields = cast(dict[str, object], entry) if isinstance(entry, dict) else {}
+    name, question, marks = (fields.get(field) for field in ("name", "question", "marks"))
+    sentences = tuple(_sentence(mark) for mark in cast(list[object], marks)) if isinstance(marks, list) else ()
+    if not (_sentence(name) and _sentence(question) and len(sentences) == HIGHEST_MARK + 1 and all(sentences)):
+        raise InputError(
+            f"rubric {source}: criterion {place}: expected `name`, `question` and `marks` ({HIGHEST_MARK + 1} "
+            f"sentences, for 0 to {HIGHEST_MARK} points), found {entry!r}"
+        )
+    return Criterion(_sentence(name), _sentence(question), sentences)
 
 
 def _sentence(text: object) -> str:
