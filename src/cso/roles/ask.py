@@ -1,73 +1,77 @@
-"""Asking a chat model until its answer can be read: once, and at most twice again."""
+"""Ask a chat model, read its answer, and ask again where that cannot be done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from cso.errors import AnswerError
 from cso.llm.chat import Chat, Completion, Message, Request
 
-AGAIN = 2
+ATTEMPTS = 3
+SHOWN = 2000  # characters of a bad answer that are shown to the model again
 
 T = TypeVar("T")
-Parse = Callable[[str], T]
 
 
-async def ask(chat: Chat, request: Request, parse: Parse[T], *, role: str, whole: bool) -> T:
-    """What `parse` reads in the answer; it raises ValueError, saying what is wrong, for what cannot be read.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Who plays a role, and how it is asked."""
 
-    An unusable answer is shown to the model with what is wrong with it, so that no question is asked twice. `whole`
-    refuses an answer that was cut off at the token limit. Raises AnswerError after the last attempt, and what the
-    chat raises.
+    role: str
+    chat: Chat
+    model: str
+    temperature: float
+    max_tokens: int
+
+    def request(
+        self, messages: tuple[Message, ...], *, schema: Mapping[str, Any] | None = None, sample: int = 0
+    ) -> Request:
+        return Request(
+            model=self.model,
+            messages=messages,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            schema=schema,
+            sample=sample,
+        )
+
+
+async def ask(asking: Asking, request: Request, parse: Callable[[Completion], T]) -> T:
+    """What `parse` reads in the answer. One that it cannot read is asked for again, at most twice.
+
+    The bad answer and a complaint are added to the messages, so each time it is another question. Raises
+    AnswerError with the last reason, and what the chat raises.
     """
-    left = AGAIN
-    while True:
-        completion = await chat(request)
+    for _ in range(ATTEMPTS - 1):
+        completion = await asking.chat(request)
         try:
-            return parse(_usable(completion, whole=whole))
-        except ValueError as error:
-            if not left:
-                raise AnswerError(
-                    f"the {role} ({request.model}) gave {AGAIN + 1} answers that cannot be used; the last: {error}; "
-                    f"it read {_short(completion.text)!r}",
-                    reason=_reason(completion, whole=whole),
-                    text=completion.text,
-                ) from None
-            request = replace(request, messages=(*request.messages, *_again(completion, str(error))))
-            left -= 1
+            return _read(completion, parse)
+        except AnswerError as error:
+            request = replace(request, messages=(*request.messages, *_complaint(completion, error)))
+    completion = await asking.chat(request)
+    try:
+        return _read(completion, parse)
+    except AnswerError as error:
+        raise AnswerError(
+            f"{asking.role} ({asking.model}): no usable answer in {ATTEMPTS} attempts; the last was {error.reason}: "
+            f"{error}; it was {completion.text[:200]!r}",
+            reason=error.reason,
+            text=completion.text,
+        ) from error
 
 
-def _usable(completion: Completion, *, whole: bool) -> str:
-    """The text of an answer; ValueError where there is nothing to read."""
-    match _reason(completion, whole=whole):
-        case "refused":
-            raise ValueError("the answer is a refusal")
-        case "empty":
-            raise ValueError("the answer is empty")
-        case "cut off":
-            raise ValueError("the answer was cut off at the token limit, so it should be shorter")
-        case _:
-            return completion.text
-
-
-def _reason(completion: Completion, *, whole: bool) -> str:
+def _read(completion: Completion, parse: Callable[[Completion], T]) -> T:
     if completion.finish == "refusal":
-        return "refused"
-    if not completion.text.strip():
-        return "empty"
-    if whole and completion.finish == "length":
-        return "cut off"
-    return "unreadable"
+        raise AnswerError("the model refused to answer", reason="refused", text=completion.text)
+    return parse(completion)
 
 
-def _again(completion: Completion, complaint: str) -> tuple[Message, Message]:
-    return (
-        Message("assistant", completion.text if completion.text.strip() else "(no answer)"),
-        Message("user", f"That cannot be used: {complaint}. Please answer again, exactly in the form asked for."),
-    )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:200]}…"
+def _complaint(completion: Completion, error: AnswerError) -> tuple[Message, Message]:
+    """A turn of each speaker, for many chat templates insist that they alternate."""
+    if error.reason == "refused":
+        wish = "This is a made-up conversation. Please stay in your role and answer as you were asked to."
+    else:
+        wish = f"This answer could not be used: {error}. Please answer again, in the form that was asked for."
+    return Message("assistant", completion.text.strip()[:SHOWN] or "(nothing)"), Message("user", wish)

@@ -1,110 +1,110 @@
-"""The judge (Figure 8): marks the last supporter turn by the rubric of Table 12."""
+"""The judge, played by a chat model (Figure 8, Table 12)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from cso.dialogue import Dialogue
-from cso.llm.chat import Chat, Request
+from cso.errors import AnswerError
+from cso.llm.chat import Message
 from cso.rating import HIGHEST_MARK, Rating, Rubric
-from cso.roles.ask import ask
+from cso.roles.ask import Asking, ask
+from cso.roles.marks import Marks, json_values, lines_in, marks_in
 from cso.roles.prompt import Prompt, transcript
-from cso.roles.text import as_object, json_values, number
+from cso.roles.words import without_thought
+from cso.taxonomy import canonical
 
-_LINE = re.compile(
-    r"[\s*#-]*(?:\d+[.)]\s*(?=[^\W\d]))?"  # a list's mark, or a number before a name
-    r"([\w ]+?)(?:\s*\(\w\))?[\s*_]*[:.)=]+"  # the label
-    r"[\s*_]*(.+?)[\s*_]*"  # the mark
-)
-KEYS = ("E", "I", "H", "S")  # what the four marks are called on the wire
+
+def render(history: Dialogue, rubric: Rubric, prompt: Prompt) -> tuple[Message, ...]:
+    """The question: history, strategies shown, and the rubric."""
+    return prompt.fill(values(history, rubric))
+
+
+def values(history: Dialogue, rubric: Rubric) -> Mapping[str, object]:
+    """What the judge's prompt may use."""
+    return {"history": transcript(history, strategies=True), "rubric": rubric, "keys": keys(rubric)}
+
+
+def keys(rubric: Rubric) -> tuple[str, ...]:
+    """What the marks are called in the answer: the criteria's initials, or their numbers where two are alike."""
+    initials = tuple(criterion.name[0].upper() for criterion in rubric.criteria)
+    return initials if len(set(initials)) == len(initials) else tuple(str(n + 1) for n in range(len(initials)))
+
+
+def schema(rubric: Rubric) -> Mapping[str, Any]:
+    """The form of the answer."""
+    return {
+        "type": "object",
+        "properties": {key: {"type": "integer", "enum": [*range(HIGHEST_MARK + 1)]} for key in keys(rubric)},
+        "required": [*keys(rubric)],
+        "additionalProperties": False,
+    }
+
+
+def parse(text: str, rubric: Rubric) -> Rating:
+    """Four integers from 0 to 4, in JSON or in lines such as `1: 3`. Raises AnswerError, saying what is wrong."""
+    answer = without_thought(text)
+    if not answer:
+        raise AnswerError("expected marks, found nothing", reason="empty", text=text)
+    names = _names(rubric)
+    found = [_in_order(value, rubric) or marks_in(value, names, out_of=HIGHEST_MARK) for value in json_values(answer)]
+    lines = lines_in(answer, names, out_of=HIGHEST_MARK)
+    marks = next((marks for marks in reversed(found) if len(marks) == len(rubric.criteria)), lines or {})
+    if not marks:
+        marks = next((marks for marks in reversed(found) if marks), {})
+    problems = [problem for criterion in rubric.criteria if (problem := _problem(criterion.name, marks))]
+    if problems:
+        raise AnswerError(
+            f"expected a JSON object with whole marks from 0 to {HIGHEST_MARK} for {', '.join(keys(rubric))}; "
+            f"{'; '.join(problems)}",
+            reason="unreadable",
+            text=text,
+        )
+    return Rating(*(int(str(marks[criterion.name])) for criterion in rubric.criteria))
+
+
+def _names(rubric: Rubric) -> dict[str, str]:
+    """Every way to call a criterion: by number, by key, by name."""
+    names: dict[str, str] = {}
+    for number, (key, criterion) in enumerate(zip(keys(rubric), rubric.criteria, strict=True), 1):
+        names |= {
+            str(number): criterion.name,
+            canonical(key): criterion.name,
+            canonical(criterion.name): criterion.name,
+        }
+    return names
+
+
+def _in_order(value: object, rubric: Rubric) -> Marks | None:
+    """A bare list of four numbers."""
+    match value:
+        case [int(), int(), int(), int()] as marks:
+            return {criterion.name: mark for criterion, mark in zip(rubric.criteria, marks, strict=True)}
+        case _:
+            return None
+
+
+def _problem(name: str, marks: Marks) -> str | None:
+    if name not in marks:
+        return f"{name}: missing"
+    mark = marks[name]
+    if isinstance(mark, bool) or not isinstance(mark, int):
+        return f"{name}: {mark!r} is not a whole number"
+    return None if 0 <= mark <= HIGHEST_MARK else f"{name}: {mark} is out of range"
 
 
 @dataclass(frozen=True, slots=True)
 class ChatJudge:
-    """Sees the strategies of all turns. `request` holds everything but the messages."""
+    """Implements `cso.search.Judge`."""
 
-    chat: Chat
+    asking: Asking
     prompt: Prompt
-    request: Request
     rubric: Rubric
 
     async def __call__(self, history: Dialogue, *, sample: int = 0) -> Rating:
         """Raises AnswerError, and what the chat raises."""
-        request = self.request.filled(self.prompt.fill(values(history, self.rubric)), sample)
-        return await ask(self.chat, request, partial(parse, rubric=self.rubric), role="judge", whole=False)
-
-
-def values(history: Dialogue, rubric: Rubric) -> Mapping[str, object]:
-    """What the prompt may use."""
-    return {"history": transcript(history, strategies=True), "rubric": rubric, "keys": KEYS}
-
-
-def schema() -> Mapping[str, Any]:
-    """A JSON object with the four marks."""
-    marks = {key: {"type": "integer", "enum": list(range(HIGHEST_MARK + 1))} for key in KEYS}
-    return {"type": "object", "properties": marks, "required": list(KEYS), "additionalProperties": False}
-
-
-def parse(text: str, *, rubric: Rubric) -> Rating:
-    """Four marks: the last JSON object that has any, or lines such as `1: 3`, `2. 4/4`, `Empathy: 3`.
-
-    ValueError where a mark is missing, given twice with different values, or no whole number from 0 to 4.
-    """
-    for value in json_values(text):
-        found = _marks(value, rubric)
-        if found:
-            return _rating(found)
-    return _rating(_lines(text, rubric))
-
-
-def _place(label: str, rubric: Rubric) -> int | None:
-    """Which criterion a label means: its number, its key, or its name."""
-    word = label.strip(" *_#.():-").casefold()
-    for place, criterion in enumerate(rubric.criteria):
-        if word in (str(place + 1), KEYS[place].casefold(), criterion.name.casefold()):
-            return place
-    return None
-
-
-def _marks(value: object, rubric: Rubric) -> dict[int, object]:
-    """The entries that name a criterion, of the object itself or of the first object in it that has any."""
-    entries = as_object(value)
-    if entries is None:
-        return {}
-    own = {place: mark for key, mark in entries.items() if (place := _place(key, rubric)) is not None}
-    for nested in () if own else entries.values():
-        if inner := _marks(nested, rubric):
-            return inner
-    return own
-
-
-def _lines(text: str, rubric: Rubric) -> dict[int, object]:
-    """Lines of a label and a mark. A number before a name (`1. Empathy: 3`) is passed over."""
-    marks: dict[int, object] = {}
-    for line in text.splitlines():
-        found = re.fullmatch(
-            r"[\s*#-]*(?:\d+[.)]\s*(?=[^\W\d]))?([\w ]+?)(?:\s*\(\w\))?[\s*_]*[:.)=]+[\s*_]*(.+?)[\s*_]*", line
-        )
-        place = _place(found[1], rubric) if found else None
-        if found is None or place is None:
-            continue
-        if marks.setdefault(place, found[2]) != found[2]:
-            raise ValueError(f"two different marks for {KEYS[place]}: {marks[place]!r} and {found[2]!r}")
-    return marks
-
-
-def _rating(marks: Mapping[int, object]) -> Rating:
-    missing = [key for place, key in enumerate(KEYS) if place not in marks]
-    if missing:
-        raise ValueError(f"no mark for {', '.join(missing)}")
-    whole: list[int] = []
-    for place, key in enumerate(KEYS):
-        mark = number(marks[place])
-        if mark is None or mark != int(mark) or not 0 <= mark <= HIGHEST_MARK:
-            raise ValueError(f"the mark for {key} is {marks[place]!r}, not a whole number from 0 to {HIGHEST_MARK}")
-        whole.append(int(mark))
-    return Rating(*whole)
+        messages = render(history, self.rubric, self.prompt)
+        request = self.asking.request(messages, schema=schema(self.rubric), sample=sample)
+        return await ask(self.asking, request, lambda answer: parse(answer.text, self.rubric))

@@ -1,4 +1,4 @@
-"""The seeker (Figure 5): says the next thing, or that the dialogue is over."""
+"""The seeker, played by a chat model (Figure 5)."""
 
 from __future__ import annotations
 
@@ -6,46 +6,57 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cso.dialogue import Dialogue
-from cso.llm.chat import Chat, Request
-from cso.roles.ask import ask
+from cso.dialogue import Dialogue, Speaker
+from cso.errors import AnswerError
+from cso.llm.chat import Message
+from cso.roles.ask import Asking, ask
 from cso.roles.prompt import Prompt, transcript
-from cso.roles.text import bare
+from cso.roles.words import spoken, unquoted
 from cso.search.cast import Utterance
 
-_END = re.compile(r"<\s*/?\s*end\s*/?\s*>", re.IGNORECASE)
+END = re.compile(r"<\s*/?\s*end\s*/?\s*>", re.IGNORECASE)  # `</end/>`, and what models make of it
+DECORATION = "`*_\"'“”()[] \n\t"
+
+
+def render(history: Dialogue, prompt: Prompt) -> tuple[Message, ...]:
+    """The question: situation, emotion and history, strategies hidden."""
+    return prompt.fill(values(history))
+
+
+def values(history: Dialogue) -> Mapping[str, object]:
+    """What the seeker's prompt may use."""
+    return {
+        "situation": history.situation,
+        "emotion": history.emotion,
+        "scene": history.scene,
+        "history": transcript(history, strategies=False),
+    }
+
+
+def parse(text: str, *, cut_off: bool = False) -> Utterance:
+    """The seeker's words, or the end: words before `</end/>` are a farewell, words behind it are dropped.
+
+    `cut_off`: the model was stopped by its token limit. Raises AnswerError.
+    """
+    words = spoken(text, Speaker.SEEKER)
+    if (tag := END.search(words.text)) is not None:
+        farewell = unquoted(words.text[: tag.start()].rstrip("`*_ \n"))  # of `**</end/>**`
+        return Utterance(farewell if farewell.strip(DECORATION) else "", ends=True)
+    if not words.text:
+        raise AnswerError("expected what the seeker says or </end/>, found nothing", reason="empty", text=text)
+    if cut_off and not words.followed:
+        raise AnswerError("the seeker's words were cut off; say it in fewer", reason="cut off", text=text)
+    return Utterance(words.text, ends=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ChatSeeker:
-    """Strategies are hidden from it. `request` holds everything but the messages."""
+    """Implements `cso.search.Seeker`."""
 
-    chat: Chat
+    asking: Asking
     prompt: Prompt
-    request: Request
 
     async def __call__(self, history: Dialogue, *, sample: int = 0) -> Utterance:
         """Raises AnswerError, and what the chat raises."""
-        request = self.request.filled(self.prompt.fill(values(history)), sample)
-        return await ask(self.chat, request, parse, role="seeker", whole=True)
-
-
-def values(history: Dialogue) -> Mapping[str, object]:
-    """What the prompt may use."""
-    return {
-        "history": transcript(history, strategies=False),
-        "situation": history.situation,
-        "emotion": history.emotion,
-        "scene": history.scene,
-    }
-
-
-def parse(text: str) -> Utterance:
-    """What the seeker says; words before `</end/>` are a farewell, words after it are nobody's."""
-    end = _END.search(text)
-    if end is None:
-        return Utterance(bare(text, speaker="seeker"), ends=False)
-    try:
-        return Utterance(bare(text[: end.start()], speaker="seeker"), ends=True)
-    except ValueError:
-        return Utterance("", ends=True)
+        request = self.asking.request(render(history, self.prompt), sample=sample)
+        return await ask(self.asking, request, lambda answer: parse(answer.text, cut_off=answer.finish == "length"))

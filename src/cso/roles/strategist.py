@@ -1,90 +1,90 @@
-"""The strategist (Figure 7): how well each strategy would serve as the next turn."""
+"""The strategist, played by a chat model (Figure 7)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from cso.dialogue import Dialogue
-from cso.llm.chat import Chat, Request
-from cso.roles.ask import ask
+from cso.errors import AnswerError
+from cso.llm.chat import Message
+from cso.roles.ask import Asking, ask
+from cso.roles.marks import Marks, json_values, lines_in, marks_in
 from cso.roles.prompt import Prompt, transcript
-from cso.roles.text import as_object, json_values, number
-from cso.taxonomy import Taxonomy
+from cso.roles.words import without_thought
+from cso.taxonomy import Taxonomy, canonical
 
-HIGHEST = 10
+HIGHEST_SCORE = 10
 
 
-@dataclass(frozen=True, slots=True)
-class ChatStrategist:
-    """Sees the strategies of earlier turns. `request` holds everything but the messages."""
-
-    chat: Chat
-    prompt: Prompt
-    request: Request
-    taxonomy: Taxonomy
-
-    async def __call__(self, history: Dialogue, *, sample: int = 0) -> dict[str, float]:
-        """Raises AnswerError, and what the chat raises."""
-        request = self.request.filled(self.prompt.fill(values(history, self.taxonomy)), sample)
-        return await ask(self.chat, request, partial(parse, taxonomy=self.taxonomy), role="strategist", whole=False)
+def render(history: Dialogue, taxonomy: Taxonomy, prompt: Prompt) -> tuple[Message, ...]:
+    """The question: history, strategies shown, and all strategies with their definitions."""
+    return prompt.fill(values(history, taxonomy))
 
 
 def values(history: Dialogue, taxonomy: Taxonomy) -> Mapping[str, object]:
-    """What the prompt may use."""
+    """What the strategist's prompt may use."""
     return {
         "history": transcript(history, strategies=True),
         "strategies": taxonomy.strategies,
-        "overused": taxonomy.overused,
+        "names": taxonomy.names,
     }
 
 
 def schema(taxonomy: Taxonomy) -> Mapping[str, Any]:
-    """A JSON object with a score for each strategy. (Some servers enforce `enum`, but not `minimum` and `maximum`.)"""
-    scores = {name: {"type": "integer", "enum": list(range(HIGHEST + 1))} for name in taxonomy.names}
+    """The form of the answer. (Some servers heed `enum` but neither `minimum` nor `maximum`.)"""
     return {
         "type": "object",
-        "properties": scores,
-        "required": list(taxonomy.names),
+        "properties": {name: {"type": "integer", "enum": [*range(HIGHEST_SCORE + 1)]} for name in taxonomy.names},
+        "required": [*taxonomy.names],
         "additionalProperties": False,
     }
 
 
-def parse(text: str, *, taxonomy: Taxonomy) -> dict[str, float]:
-    """A score for EVERY strategy, in the taxonomy's order, from the last JSON in the text that has any.
-
-    Names in another case are read, other entries passed over. ValueError where a score is missing, no number, or
-    not in 0 to 10.
-    """
-    for value in json_values(text):
-        found = _scores(value, taxonomy)
-        if found:
-            return _checked(found, taxonomy)
-    raise ValueError("no JSON object with scores of the strategies was found")
-
-
-def _scores(value: object, taxonomy: Taxonomy) -> dict[str, Any]:
-    """The entries that name a strategy, of the object itself or of the first object in it that has any."""
-    entries = as_object(value)
-    if entries is None:
-        return {}
-    own = {name: score for key, score in entries.items() if (name := taxonomy.named(key)) is not None}
-    for nested in () if own else entries.values():
-        if inner := _scores(nested, taxonomy):
-            return inner
-    return own
+def parse(text: str, taxonomy: Taxonomy) -> dict[str, float]:
+    """A score from 0 to 10 for every strategy, in the taxonomy's order. Raises AnswerError, saying what is wrong."""
+    answer = without_thought(text)
+    if not answer:
+        raise AnswerError("expected scores, found nothing", reason="empty", text=text)
+    names = {canonical(name): name for name in taxonomy.names}
+    found = [marks_in(value, names, out_of=HIGHEST_SCORE) for value in json_values(answer)]
+    marks = _fullest([*found, lines_in(answer, names, out_of=HIGHEST_SCORE)] if not any(found) else found)
+    problems = [problem for name in taxonomy.names if (problem := _problem(name, marks))]
+    if problems:
+        raise AnswerError(
+            f"expected a JSON object with a score from 0 to {HIGHEST_SCORE} for every strategy; {'; '.join(problems)}",
+            reason="unreadable",
+            text=text,
+        )
+    return {name: float(str(marks[name])) for name in taxonomy.names}
 
 
-def _checked(found: Mapping[str, Any], taxonomy: Taxonomy) -> dict[str, float]:
-    missing = [name for name in taxonomy.names if name not in found]
-    if missing:
-        raise ValueError(f"no score for {', '.join(missing)}")
-    scores: dict[str, float] = {}
-    for name in taxonomy.names:
-        score = number(found[name])
-        if score is None or not 0 <= score <= HIGHEST:
-            raise ValueError(f"the score of {name} is {found[name]!r}, not a number from 0 to {HIGHEST}")
-        scores[name] = int(score) if score == int(score) else score
-    return scores
+def _fullest(found: list[Marks]) -> Marks:
+    """The last of those that say most: drafts and examples come before the answer."""
+    most = max(map(len, found), default=0)
+    return next((marks for marks in reversed(found) if len(marks) == most), {})
+
+
+def _problem(name: str, marks: Marks) -> str | None:
+    if name not in marks:
+        return f"{name}: missing"
+    mark = marks[name]
+    if isinstance(mark, bool) or not isinstance(mark, int | float):
+        return f"{name}: {mark!r} is not a number"
+    return None if 0 <= mark <= HIGHEST_SCORE else f"{name}: {mark} is out of range"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatStrategist:
+    """Implements `cso.search.Strategist`."""
+
+    asking: Asking
+    prompt: Prompt
+    taxonomy: Taxonomy
+
+    async def __call__(self, history: Dialogue, *, sample: int = 0) -> Mapping[str, float]:
+        """Raises AnswerError, and what the chat raises."""
+        messages = render(history, self.taxonomy, self.prompt)
+        request = self.asking.request(messages, schema=schema(self.taxonomy), sample=sample)
+        return await ask(self.asking, request, lambda answer: parse(answer.text, self.taxonomy))

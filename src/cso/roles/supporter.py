@@ -1,39 +1,50 @@
-"""The supporter (Figure 6): one reply by a given strategy."""
+"""The supporter, played by a chat model (Figure 6)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
-from cso.dialogue import Dialogue
-from cso.llm.chat import Chat, Request
-from cso.roles.ask import ask
+from cso.dialogue import Dialogue, Speaker
+from cso.errors import AnswerError
+from cso.llm.chat import Message
+from cso.roles.ask import Asking, ask
 from cso.roles.prompt import Prompt, transcript
-from cso.roles.text import bare
+from cso.roles.words import spoken
 from cso.taxonomy import Strategy, Taxonomy
+
+
+def render(history: Dialogue, strategy: Strategy, prompt: Prompt) -> tuple[Message, ...]:
+    """The question: history, strategies hidden, and the strategy to follow."""
+    return prompt.fill(values(history, strategy))
+
+
+def values(history: Dialogue, strategy: Strategy) -> Mapping[str, object]:
+    """What the supporter's prompt may use."""
+    return {"history": transcript(history, strategies=False), "strategy": strategy}
+
+
+def parse(text: str, taxonomy: Taxonomy, *, cut_off: bool = False) -> str:
+    """The supporter's reply. `cut_off`: the model was stopped by its token limit. Raises AnswerError."""
+    words = spoken(text, Speaker.SUPPORTER, taxonomy)
+    if not words.text:
+        raise AnswerError("expected what the supporter says, found nothing", reason="empty", text=text)
+    if cut_off and not words.followed:
+        raise AnswerError("the supporter's words were cut off; say it in fewer", reason="cut off", text=text)
+    return words.text
 
 
 @dataclass(frozen=True, slots=True)
 class ChatSupporter:
-    """Strategies of earlier turns are hidden from it. `request` holds everything but the messages."""
+    """Implements `cso.search.Supporter`."""
 
-    chat: Chat
+    asking: Asking
     prompt: Prompt
-    request: Request
     taxonomy: Taxonomy
 
     async def __call__(self, history: Dialogue, strategy: Strategy, *, sample: int = 0) -> str:
         """Raises AnswerError, and what the chat raises."""
-        request = self.request.filled(self.prompt.fill(values(history, strategy)), sample)
-        return await ask(self.chat, request, partial(parse, taxonomy=self.taxonomy), role="supporter", whole=True)
-
-
-def values(history: Dialogue, strategy: Strategy) -> Mapping[str, object]:
-    """What the prompt may use."""
-    return {"history": transcript(history, strategies=False), "strategy": strategy}
-
-
-def parse(text: str, *, taxonomy: Taxonomy) -> str:
-    """The reply without its speaker's name or a strategy of the taxonomy in brackets before it."""
-    return bare(text, speaker="supporter", strategies=taxonomy.names)
+        request = self.asking.request(render(history, strategy, self.prompt), sample=sample)
+        return await ask(
+            self.asking, request, lambda answer: parse(answer.text, self.taxonomy, cut_off=answer.finish == "length")
+        )
