@@ -14,7 +14,7 @@ from cso.llm import Answers, Budget, BudgetedChat, Chat, Limiter, RememberedChat
 from cso.llm.openai import Endpoints
 from cso.llm.prices import listed_price
 from cso.llm.retry import Patience
-from cso.roles import Company, load_rubric, remembered
+from cso.roles import chat_roles, load_rubric, remembered
 from cso.search import Cast
 from cso.settings import CastSettings, Role, Settings
 from cso.store import Run
@@ -72,7 +72,7 @@ async def casting(run: Run, seeds: Sequence[Dialogue]) -> AsyncGenerator[Casting
     if settings.cast.kind == "corpus":
         world = corpus_world(seeds, run.taxonomy)
         name = f"corpus_cast {world.fingerprint}"
-        yield Casting(run, lambda seed, answers: remembered(world.cast(seed.id), answers, name), notice=STAND_IN_NOTICE)
+        yield Casting(run, lambda seed, answers: remembered(world.cast(seed), answers, name), notice=STAND_IN_NOTICE)
         return
     limits = settings.limits
     limiter = Limiter(
@@ -94,7 +94,7 @@ async def casting(run: Run, seeds: Sequence[Dialogue]) -> AsyncGenerator[Casting
 
 def llm_play(settings: Settings, taxonomy: Taxonomy, chats: Mapping[Role, Chat]) -> Play:
     """Casts of chat models, whose answers are remembered a dialogue."""
-    company = Company(settings.cast, taxonomy, load_rubric(settings.rubric))
+    company = chat_roles(settings.cast, taxonomy, load_rubric(settings.rubric))
 
     def play(seed: Dialogue, answers: Answers) -> Cast:
         return company.cast(lambda role: RememberedChat(chats[role], answers, role))

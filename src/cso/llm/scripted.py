@@ -31,8 +31,8 @@ class ScriptedChat:
 
     role: Literal["seeker", "supporter", "strategist", "judge"]
     seed: int = 0
-    end: float = 0.1
-    min_rounds: int = 3
+    end: float = 0.5  # with 6 rounds at least, dialogues are about as long as the paper's (Table 5)
+    min_rounds: int = 6
 
     async def __call__(self, request: Request) -> Completion:
         text = self.answer(request)
@@ -50,10 +50,10 @@ class ScriptedChat:
             case "supporter":
                 return _words(14 + int(14 * _unit("length", *key)), *key)
             case "strategist":
-                return _filled_in(request.schema, lambda name: _unit(name, *key) ** 3)
+                return _filled_in(request.schema, lambda name: 0.5 + 0.5 * _unit(name, *key))
             case "judge":
                 quality = _quality(request.messages[-1].content, self.seed)
-                return _filled_in(request.schema, lambda name: 0.65 * quality + 0.35 * _unit(name, *key))
+                return _filled_in(request.schema, lambda name: (0.65 * quality + 0.35 * _unit(name, *key)) ** 0.3)
 
 
 def _filled_in(schema: Mapping[str, Any] | None, share: Callable[[str], float]) -> str:
@@ -71,7 +71,7 @@ def _quality(prompt: str, seed: int) -> float:
     weights = [0.6**age for age in range(len(lines))]
     units = [_unit("quality", seed, line) for line in reversed(lines)]
     mean = sum(weight * unit for weight, unit in zip(weights, units, strict=True)) / sum(weights)
-    return min(1.0, max(0.0, 0.8 + 2 * (mean - 0.5)))
+    return min(1.0, max(0.0, 0.5 + 2 * (mean - 0.5)))
 
 
 def _asked(messages: tuple[Message, ...]) -> str:

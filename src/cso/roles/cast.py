@@ -4,122 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import InputError
 from cso.llm.chat import Chat
 from cso.rating import Rubric
-from cso.roles import judge, seeker, strategist, supporter
 from cso.roles.ask import Asking
+from cso.roles.judge import ChatJudge
+from cso.roles.judge import values as judge_values
 from cso.roles.prompt import Prompt, load_prompt
+from cso.roles.seeker import ChatSeeker
+from cso.roles.seeker import values as seeker_values
+from cso.roles.strategist import ChatStrategist
+from cso.roles.strategist import values as strategist_values
+from cso.roles.supporter import ChatSupporter
+from cso.roles.supporter import values as supporter_values
 from cso.search.cast import Cast
-from cso.settings import CastSettings, RoleSettings
+from cso.settings import ROLES, CastSettings, Role
 from cso.taxonomy import Taxonomy
-
-RoleName = Literal["seeker", "supporter", "strategist", "judge"]
-ROLES: tuple[RoleName, ...] = ("seeker", "supporter", "strategist", "judge")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
-    """A role's own settings laid over those of `cast.default`."""
-
-    name: RoleName
-    model: str
-    base_url: str | None
-    api_key_env: str | None
-    temperature: float
-    max_tokens: int
-    price: tuple[float, float] | None
-
-    def asking(self, chat: Chat) -> Asking:
-        return Asking(
-            role=self.name, chat=chat, model=self.model, temperature=self.temperature, max_tokens=self.max_tokens
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRoles:
-    """The four roles, ready to be given chats: prompts read and tried out, settings resolved."""
+    """The four roles, ready to be given chats: prompts read and tried out, models known."""
 
-    roles: Mapping[RoleName, Role]
-    prompts: Mapping[RoleName, Prompt]
+    settings: CastSettings
+    prompts: Mapping[Role, Prompt]
     taxonomy: Taxonomy
     rubric: Rubric
 
-    def cast(self, chat_for: Callable[[RoleName], Chat]) -> Cast:
+    def cast(self, chat_for: Callable[[Role], Chat]) -> Cast:
         """The cast of one tree; `chat_for` gives each role what answers it."""
-        asking = {name: role.asking(chat_for(name)) for name, role in self.roles.items()}
+        asking = {role: _asking(self.settings, role, chat_for(role)) for role in ROLES}
         return Cast(
-            seeker=seeker.ChatSeeker(asking["seeker"], self.prompts["seeker"]),
-            supporter=supporter.ChatSupporter(asking["supporter"], self.prompts["supporter"], self.taxonomy),
-            strategist=strategist.ChatStrategist(asking["strategist"], self.prompts["strategist"], self.taxonomy),
-            judge=judge.ChatJudge(asking["judge"], self.prompts["judge"], self.rubric),
+            seeker=ChatSeeker(asking["seeker"], self.prompts["seeker"]),
+            supporter=ChatSupporter(asking["supporter"], self.prompts["supporter"], self.taxonomy),
+            strategist=ChatStrategist(asking["strategist"], self.prompts["strategist"], self.taxonomy),
+            judge=ChatJudge(asking["judge"], self.prompts["judge"], self.rubric),
         )
 
 
 def chat_roles(settings: CastSettings, taxonomy: Taxonomy, rubric: Rubric) -> ChatRoles:
     """Raises InputError for a role without a model, and for a prompt that cannot be used."""
-    return ChatRoles(
-        roles={name: resolved(settings, name) for name in ROLES},
-        prompts={name: load_prompt(name, settings.prompts, _trials(name, taxonomy, rubric)) for name in ROLES},
-        taxonomy=taxonomy,
-        rubric=rubric,
-    )
-
-
-def resolved(settings: CastSettings, name: RoleName) -> Role:
-    """A role's settings, what is None taken from `cast.default`. Raises InputError where neither names a model."""
-    own: Mapping[RoleName, RoleSettings] = {
-        "seeker": settings.seeker,
-        "supporter": settings.supporter,
-        "strategist": settings.strategist,
-        "judge": settings.judge,
+    for role, player in settings.players().items():
+        if not player.model:
+            raise InputError(f"cast.{role}.model: no model; set cast.default.model (--model), or one for each role")
+    prompts: dict[Role, Prompt] = {
+        role: load_prompt(role, settings.prompts, _trials(role, taxonomy, rubric)) for role in ROLES
     }
-    role, default = own[name], settings.default
-    model = role.model or default.model
-    if model is None:
-        raise InputError(f"cast.{name}.model: no model; set cast.default.model (--model), or one for each role")
-    fallback = CastSettings().default
-    temperature = _first(role.temperature, default.temperature, fallback.temperature)
-    max_tokens = _first(role.max_tokens, default.max_tokens, fallback.max_tokens)
-    return Role(
-        name=name,
-        model=model,
-        base_url=role.base_url or default.base_url,
-        api_key_env=role.api_key_env or default.api_key_env,
-        temperature=0.0 if temperature is None else temperature,
-        max_tokens=1024 if max_tokens is None else int(max_tokens),
-        price=role.price or (default.price if role.model in (None, default.model) else None),
+    return ChatRoles(settings=settings, prompts=prompts, taxonomy=taxonomy, rubric=rubric)
+
+
+def _asking(settings: CastSettings, role: Role, chat: Chat) -> Asking:
+    """How a role is asked; what a user has set to nothing is as in the defaults."""
+    player, default = settings.player(role), CastSettings().default
+    temperature = default.temperature if player.temperature is None else player.temperature
+    max_tokens = player.max_tokens or default.max_tokens
+    return Asking(
+        role=role, chat=chat, model=player.model or "", temperature=temperature or 0.0, max_tokens=max_tokens or 1024
     )
 
 
-def _first(*values: float | None) -> float | None:
-    """The first value that is there."""
-    return next((value for value in values if value is not None), None)
-
-
-def _trials(name: RoleName, taxonomy: Taxonomy, rubric: Rubric) -> Iterator[Mapping[str, object]]:
-    """Values such as `name` will be given, to try a prompt on: with and without what may be absent."""
+def _trials(role: Role, taxonomy: Taxonomy, rubric: Rubric) -> Iterator[Mapping[str, object]]:
+    """Values such as `role` will be given, to try a prompt on: with and without what may be absent."""
     strategy = taxonomy.strategies[0]
     turns = (Turn(Speaker.SEEKER, "Hello."), Turn(Speaker.SUPPORTER, "Hello!", strategy.name))
     for history in (
         Dialogue("trial", turns, "A hard week.", "sadness", "Work"),
         Dialogue("trial", turns),
     ):
-        match name:
+        match role:
             case "seeker":
-                yield seeker.values(history)
+                yield seeker_values(history)
             case "supporter":
-                yield supporter.values(history, strategy)
+                yield supporter_values(history, strategy)
             case "strategist":
-                yield strategist.values(history, taxonomy)
+                yield strategist_values(history, taxonomy)
             case "judge":
-                yield judge.values(history, rubric)
-
-
-def prompt_files(folder: Path | None) -> tuple[Path, ...]:
-    """The prompts of a user's own folder that will be used."""
-    return tuple(path for name in ROLES if folder is not None and (path := folder / f"{name}.md").exists())
+                yield judge_values(history, rubric)

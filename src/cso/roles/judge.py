@@ -11,7 +11,7 @@ from cso.errors import AnswerError
 from cso.llm.chat import Message
 from cso.rating import HIGHEST_MARK, Rating, Rubric
 from cso.roles.ask import Asking, ask
-from cso.roles.marks import Marks, json_values, lines_in, marks_in
+from cso.roles.marks import Json, Marks, json_values, lines_in, marks_in
 from cso.roles.prompt import Prompt, transcript
 from cso.roles.words import without_thought
 from cso.taxonomy import canonical
@@ -50,10 +50,8 @@ def parse(text: str, rubric: Rubric) -> Rating:
         raise AnswerError("expected marks, found nothing", reason="empty", text=text)
     names = _names(rubric)
     found = [_in_order(value, rubric) or marks_in(value, names, out_of=HIGHEST_MARK) for value in json_values(answer)]
-    lines = lines_in(answer, names, out_of=HIGHEST_MARK)
-    marks = next((marks for marks in reversed(found) if len(marks) == len(rubric.criteria)), lines or {})
-    if not marks:
-        marks = next((marks for marks in reversed(found) if marks), {})
+    whole = [marks for marks in found if len(marks) == len(rubric.criteria)]
+    marks = whole[-1] if whole else lines_in(answer, names, out_of=HIGHEST_MARK) or _last(found)
     problems = [problem for criterion in rubric.criteria if (problem := _problem(criterion.name, marks))]
     if problems:
         raise AnswerError(
@@ -77,7 +75,12 @@ def _names(rubric: Rubric) -> dict[str, str]:
     return names
 
 
-def _in_order(value: object, rubric: Rubric) -> Marks | None:
+def _last(found: list[Marks]) -> Marks:
+    """What the last JSON value with anything in it says."""
+    return next((marks for marks in reversed(found) if marks), Marks())
+
+
+def _in_order(value: Json, rubric: Rubric) -> Marks | None:
     """A bare list of four numbers."""
     match value:
         case [int(), int(), int(), int()] as marks:

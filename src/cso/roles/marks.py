@@ -6,26 +6,27 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import TypeAlias, cast
 
 from cso.taxonomy import canonical
 
 LABELS = ("strategy", "name", "label", "criterion", "question", "dimension", "metric", "id")
 NUMBERS = ("score", "rating", "value", "mark", "points")
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)"
-Marks = dict[str, object]
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Marks = dict[str, Json]
 """What was found under each name: a number where it can be read as one, else what stands there."""
 
 
-def json_values(text: str) -> list[object]:
+def json_values(text: str) -> list[Json]:
     """The JSON objects and arrays in a text, in order, those inside others not counted."""
     decoder = json.JSONDecoder()
-    values: list[object] = []
+    values: list[Json] = []
     place = 0
     while (start := _next_bracket(text, place)) is not None:
         try:
             value, place = decoder.raw_decode(text, start)
-            values.append(value)
+            values.append(cast(Json, value))
         except ValueError:
             place = start + 1
         except RecursionError:
@@ -33,7 +34,7 @@ def json_values(text: str) -> list[object]:
     return values
 
 
-def marks_in(value: object, names: Mapping[str, str], *, out_of: int) -> Marks:
+def marks_in(value: Json, names: Mapping[str, str], *, out_of: int) -> Marks:
     """What a JSON value says of the names: as an object, a list of objects, or either of them inside another.
 
     `names` gives, for each `canonical` writing, the name that is meant. Where two entries for one name differ,
@@ -50,13 +51,13 @@ def marks_in(value: object, names: Mapping[str, str], *, out_of: int) -> Marks:
 def lines_in(text: str, names: Mapping[str, str], *, out_of: int) -> Marks:
     """What the text says of the names as `name: 3`, one a line or many; the last word on each counts."""
     spellings = "|".join(sorted((_spelling(label) for label in names), key=len, reverse=True))
-    numbered = r"(?:(?:question|criterion|no\.?|q)?\s*\d{1,2}\s*[.):]?\s*)?"
-    abbreviation = r"(?:\s*[(\[][^)\]\n]*[)\]])?"
-    start = r"(?:^|[\n,{|;])"
-    separator = r"[\"'*_`\s]*[:=|.)–—-][\"'*_`\s]*"
+    decoration = r"[ \t\"'*_`>#•+-]*"
+    numbered = r"(?:(?:question|criterion|no\.?|q)[ ]*)??(?:\d{1,2}[ ]*[.):][ ]*)??"
+    label = rf"(?:^|[\n,{{|;]){decoration}{numbered}[\"'*_`]*({spellings})(?:[ ]*[(\[][^)\]\n]*[)\]])?"
+    separator = r"[\"'*_`\s]{0,8}[:=|.)–—-][\"'*_`\s]{0,8}"
     unit = rf"(?:\s*(?:/|out of)\s*{out_of}\b)?"
-    behind = r"(?![\w%]|\.\d|\s*/\s*\d|\s*out of)"
-    pattern = rf"{start}[\s\"'*_`>#•+-]*(?:{numbered})??[\"'*_`]*({spellings}){abbreviation}{separator}({NUMBER}){unit}{behind}"
+    no_more = r"(?![\w%]|\.\d|\s*[/–-]\s*\d|\s*out of)"
+    pattern = rf"{label}{separator}({NUMBER}){unit}{no_more}"
     found = re.finditer(pattern, text, re.IGNORECASE)
     return {names[canonical(match[1])]: _mark(match[2], out_of) for match in found}
 
@@ -66,7 +67,7 @@ def _spelling(label: str) -> str:
     return r"[\s_-]+".join(re.escape(word) for word in label.split(" "))
 
 
-def _entries(value: object, names: Mapping[str, str]) -> Iterator[tuple[str, object]]:
+def _entries(value: Json, names: Mapping[str, str]) -> Iterator[tuple[str, Json]]:
     """Known labels in a JSON value, each with what stands beside it."""
     match value:
         case {**fields}:
@@ -87,7 +88,7 @@ def _entries(value: object, names: Mapping[str, str]) -> Iterator[tuple[str, obj
             return
 
 
-def _labelled(fields: Mapping[Any, object], names: Mapping[str, str]) -> tuple[str, object] | None:
+def _labelled(fields: Mapping[str, Json], names: Mapping[str, str]) -> tuple[str, Json] | None:
     """The entry that `{"strategy": ..., "score": ...}` is."""
     lower = {str(key).casefold(): content for key, content in fields.items()}
     labels = [_known(lower[key], names) for key in LABELS if key in lower]
@@ -96,7 +97,7 @@ def _labelled(fields: Mapping[Any, object], names: Mapping[str, str]) -> tuple[s
     return (known[0], numbers[0]) if known and numbers else None
 
 
-def _known(label: object, names: Mapping[str, str]) -> str | None:
+def _known(label: Json, names: Mapping[str, str]) -> str | None:
     """The canonical label, without decoration and a number in front."""
     if not isinstance(label, str | int):
         return None
@@ -105,7 +106,7 @@ def _known(label: object, names: Mapping[str, str]) -> str | None:
     return written if written in names else bare if bare in names else None
 
 
-def _mark(content: object, out_of: int) -> object:
+def _mark(content: Json, out_of: int) -> Json:
     """The finite number that a value is, `7`, `"7"`, `"7/10"` or `{"score": 7}`; else the value itself."""
     match content:
         case bool():
@@ -118,7 +119,7 @@ def _mark(content: object, out_of: int) -> object:
             return _mark(float(match[1]), out_of)
         case {**fields}:
             numbers = [item for key, item in fields.items() if str(key).casefold() in NUMBERS]
-            return _mark(cast(object, numbers[0]), out_of) if len(numbers) == 1 else dict(fields)
+            return _mark(numbers[0], out_of) if len(numbers) == 1 else content
         case _:
             return content
 

@@ -28,7 +28,7 @@ def values(history: Dialogue, taxonomy: Taxonomy) -> Mapping[str, object]:
     return {
         "history": transcript(history, strategies=True),
         "strategies": taxonomy.strategies,
-        "names": taxonomy.names,
+        "overused": taxonomy.overused,
     }
 
 
@@ -63,7 +63,7 @@ def parse(text: str, taxonomy: Taxonomy) -> dict[str, float]:
 def _fullest(found: list[Marks]) -> Marks:
     """The last of those that say most: drafts and examples come before the answer."""
     most = max(map(len, found), default=0)
-    return next((marks for marks in reversed(found) if len(marks) == most), {})
+    return next((marks for marks in reversed(found) if len(marks) == most), Marks())
 
 
 def _problem(name: str, marks: Marks) -> str | None:
