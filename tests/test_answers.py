@@ -179,7 +179,7 @@ def test_when_one_who_waits_is_cancelled_the_others_get_the_answer(leaver: int) 
     run(work)
 
 
-def test_when_nobody_waits_any_more_the_call_is_cancelled_and_the_next_asks_anew() -> None:
+def test_when_nobody_waits_any_more_the_call_goes_on_and_its_answer_is_kept() -> None:
     async def work() -> None:
         answers, answer = Answers(), Answer()
         answer.gate.clear()
@@ -187,11 +187,26 @@ def test_when_nobody_waits_any_more_the_call_is_cancelled_and_the_next_asks_anew
         await asyncio.sleep(0.01)
         for task in waiting:
             task.cancel()
-        late = asyncio.create_task(answers.ask(question(), answer))  # asked before the call has ended
-        await asyncio.sleep(0.01)
-        assert (answer.calls, answer.cancelled) == (2, 1)
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert answers.under_way == 1
         answer.gate.set()
-        assert await late == HELLO
+        await answers.settle()
+        await answers.ask(question(), answer)
+        assert (answer.calls, answer.cancelled, answers.under_way) == (1, 0, 0)
+
+    run(work)
+
+
+def test_calls_that_are_called_off_leave_nothing_behind() -> None:
+    async def work() -> None:
+        answers, answer = Answers(), Answer()
+        answer.gate.clear()
+        waiting = asyncio.create_task(answers.ask(question(), answer))
+        await asyncio.sleep(0.01)
+        await answers.settle(cancel=True)
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert waiting.cancelled()
+        assert (answer.cancelled, answers.under_way, answers.new.total()) == (1, 0, 0)
 
     run(work)
 
@@ -295,7 +310,7 @@ def test_killed_at_any_moment_nothing_that_was_used_is_lost(tmp_path: Path) -> N
         writer.wait()
         writer.stdout.close()
         answers = Answers(path)
-        run_once_read(answers, max(used[:-1]))
+        run_once_read(answers, max(used[:-1], default=0))
 
 
 def run_once_read(answers: Answers, last: int) -> None:
@@ -318,8 +333,8 @@ def request(**changes: object) -> Request:
 def test_everything_that_an_answer_depends_on_makes_another_question() -> None:
     chats: list[Request] = []
 
-    async def chat(asked: Request) -> Completion:
-        chats.append(asked)
+    async def chat(request: Request) -> Completion:
+        chats.append(request)
         return HELLO
 
     variants = [

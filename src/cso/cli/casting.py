@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from cso.corpora import read_corpus
 from cso.corpus_cast import STAND_IN_NOTICE, World
 from cso.dialogue import Dialogue
+from cso.errors import BudgetSpent
 from cso.llm import Answers, Budget, BudgetedChat, Chat, Limiter, RememberedChat
 from cso.llm.openai import Endpoints
 from cso.llm.prices import listed_price
@@ -33,6 +34,7 @@ class Casting:
     notice: str = ""
     _answers: dict[str, Answers] = field(default_factory=dict[str, Answers])
     _casts: dict[str, Cast] = field(default_factory=dict[str, Cast])
+    _dismissed: list[Answers] = field(default_factory=list[Answers])  # with calls on their way
     _new: Counter[str] = field(default_factory=Counter[str])
     _reused: Counter[str] = field(default_factory=Counter[str])
 
@@ -44,10 +46,17 @@ class Casting:
             self._casts[dialogue.id] = self.play(dialogue, answers)
         return self._casts[dialogue.id]
 
+    async def settle(self, *, cancel: bool = False) -> None:
+        """Wait for calls that are still on their way, so that their answers are kept; or call them off."""
+        for answers in [*self._answers.values(), *self._dismissed]:
+            await answers.settle(cancel=cancel)
+
     def dismiss(self, dialogue: Dialogue) -> None:
         """Free the memory of a dialogue that is done with; its counts stay."""
         answers = self._answers.pop(dialogue.id)
         del self._casts[dialogue.id]
+        if answers.under_way:
+            self._dismissed.append(answers)
         self._new += answers.new
         self._reused += answers.reused
 
@@ -89,7 +98,16 @@ async def casting(run: Run, seeds: Sequence[Dialogue]) -> AsyncGenerator[Casting
             role: BudgetedChat(endpoints.chat(player.base_url, player.api_key_env), budget)
             for role, player in settings.cast.players().items()
         }
-        yield Casting(run, llm_play(settings, run.taxonomy, chats), budget=budget)
+        cast = Casting(run, llm_play(settings, run.taxonomy, chats), budget=budget)
+        try:
+            yield cast
+        except BudgetSpent:
+            await cast.settle()
+            raise
+        except BaseException:
+            await cast.settle(cancel=True)
+            raise
+        await cast.settle()
 
 
 def llm_play(settings: Settings, taxonomy: Taxonomy, chats: Mapping[Role, Chat]) -> Play:

@@ -34,8 +34,10 @@ def main() -> None:
         sys.exit(_complain(error, SPENT))
     except CsoError as error:
         sys.exit(_complain(error, MISTAKE))
-    except KeyboardInterrupt:
-        sys.exit(_complain("stopped; nothing is lost: the same command goes on from here", INTERRUPTED))
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _complain("stopped; nothing is lost: the same command goes on from here", INTERRUPTED)
+        raise
 
 
 def _complain(message: object, status: int) -> int:

@@ -12,7 +12,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -21,14 +20,6 @@ from cso.llm.chat import Chat, Completion, Request
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 Question = Mapping[str, JSON]
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A call on its way, and how many wait for it."""
-
-    task: asyncio.Task[Completion]
-    waiting: int = 0
 
 
 class Answers:
@@ -45,7 +36,7 @@ class Answers:
         self._path = path
         self._known: dict[bytes, Completion | int] = {}  # the answer, or where its line begins in the file
         self._unseen: set[bytes] = set()  # lay in the file, not asked for yet
-        self._flights: dict[bytes, _Flight] = {}
+        self._flights: dict[bytes, asyncio.Task[Completion]] = {}
         self._end = 0  # what lies behind is a torn line
         self._written = False
         if path is not None:
@@ -55,6 +46,11 @@ class Answers:
     def asked(self) -> Counter[str]:
         """Distinct questions of this run, by role, wherever the answer came from."""
         return self.new + self.reused
+
+    @property
+    def under_way(self) -> int:
+        """Calls on their way."""
+        return len(self._flights)
 
     async def ask(self, question: Question, answer: Callable[[], Awaitable[Completion]]) -> Completion:
         """The remembered answer to `question`, or that of `answer`, which is called at most once at a time.
@@ -72,21 +68,25 @@ class Answers:
                 self._count_reuse(key, question)
                 return self._read(offset)
 
+    async def settle(self, *, cancel: bool = False) -> None:
+        """Wait for the calls that are on their way though nobody waits for them; or call them off."""
+        for flight in self._flights.values():
+            if cancel:
+                flight.cancel()
+        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+
     async def _share(self, key: bytes, question: Question, answer: Callable[[], Awaitable[Completion]]) -> Completion:
-        """Wait for the one call that answers `question`; it is cancelled when nobody waits any more."""
+        """Wait for the one call that answers `question`. It goes on when nobody waits any more: it will be paid for."""
         flight = self._flights.get(key)
-        if flight is None or flight.task.done():  # done, but not known: it failed
-            flight = _Flight(asyncio.create_task(self._fetch(key, question, answer)))
-            self._flights[key] = flight
-        flight.waiting += 1
-        try:
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if flight.waiting == 0:
-                if self._flights.get(key) is flight:
-                    del self._flights[key]  # whoever asks from now on begins anew
-                flight.task.cancel()
+        if flight is None:
+            flight = self._flights[key] = asyncio.create_task(self._fetch(key, question, answer))
+            flight.add_done_callback(lambda done: self._landed(key, done))
+        return await asyncio.shield(flight)
+
+    def _landed(self, key: bytes, flight: asyncio.Task[Completion]) -> None:
+        del self._flights[key]
+        if not flight.cancelled():
+            flight.exception()  # whoever waited has it; nobody may be waiting
 
     async def _fetch(self, key: bytes, question: Question, answer: Callable[[], Awaitable[Completion]]) -> Completion:
         completion = await answer()

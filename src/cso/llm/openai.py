@@ -37,6 +37,15 @@ class _Fault:
     malformed: bool = False  # what came back was not a completion
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """An error response."""
+
+    status: int
+    complaint: str
+    retry_after: float | None = None
+
+
 class _Refused(Exception):
     """The server will not take the request as it is."""
 
@@ -126,31 +135,38 @@ class OpenAIChat:
         """One request. Raises EndpointError and _Refused; what may pass is returned as a fault."""
         estimated = estimated_prompt_tokens(request)
         async with self._limiter.slot(estimated):
-            try:
-                async with asyncio.timeout(self._patience.timeout):
-                    text = await self._clients.post(body_of(request, dialect))
-                self._heard = True
-                completion = completion_of(text)
-            except (TimeoutError, openai.APITimeoutError):
-                return _Fault(f"no answer within {self._patience.timeout:g} s")
-            except openai.APIStatusError as error:
-                self._heard = True
-                complaint = self._redacted(complaint_of(error.response.text))
-                return self._judged(request, dialect, error.status_code, complaint, retry_after(error.response.headers))
-            except openai.APIConnectionError as error:
-                return _Fault(self._redacted(f"no connection, or a cut one ({error.__cause__!r})"), unreachable=True)
-            except MalformedError as error:
-                complaint = self._redacted(str(error))
-                if error.status is not None:
-                    return self._judged(request, dialect, error.status, complaint, None)
-                return _Fault(complaint, malformed=True)
-            self._limiter.correct(
-                estimated=estimated, used=(completion.prompt_tokens or estimated) + completion.completion_tokens
-            )
-            return completion
+            match await self._exchange(request, dialect):
+                case Completion() as completion:
+                    used = (completion.prompt_tokens or estimated) + completion.completion_tokens
+                    self._limiter.correct(estimated=estimated, used=used)
+                    return completion
+                case _Failure() as failure:  # judged out here: errors raised elsewhere would carry the server's words
+                    return self._judged(request, dialect, failure)
+                case _Fault() as fault:
+                    return fault
 
-    def _judged(self, request: Request, dialect: Dialect, status: int, complaint: str, wait: float | None) -> _Fault:
+    async def _exchange(self, request: Request, dialect: Dialect) -> Completion | _Failure | _Fault:
+        """What the server made of a request, the key nowhere in it."""
+        try:
+            async with asyncio.timeout(self._patience.timeout):
+                text = await self._clients.post(body_of(request, dialect))
+            self._heard = True
+            return completion_of(text)
+        except (TimeoutError, openai.APITimeoutError):
+            return _Fault(f"no answer within {self._patience.timeout:g} s")
+        except openai.APIStatusError as error:
+            self._heard = True
+            complaint = self._redacted(complaint_of(error.response.text))
+            return _Failure(error.status_code, complaint, retry_after(error.response.headers))
+        except openai.APIConnectionError as error:
+            return _Fault(self._redacted(f"no connection, or a cut one ({error.__cause__!r})"), unreachable=True)
+        except MalformedError as error:
+            complaint = self._redacted(str(error))
+            return _Fault(complaint, malformed=True) if error.status is None else _Failure(error.status, complaint)
+
+    def _judged(self, request: Request, dialect: Dialect, failure: _Failure) -> _Fault:
         """What to make of an error response: a fault, or EndpointError or _Refused is raised."""
+        status, complaint = failure.status, failure.complaint
         if status in (401, 403):
             held = "is not set" if self._key is None else "was not accepted"
             name = f"${self._key_env}" if self._key_env else "a key (`api_key_env` is not set)"
@@ -163,7 +179,7 @@ class OpenAIChat:
         if status == 402 or (status == 429 and "insufficient_quota" in complaint):
             raise EndpointError(f"{self._shown_url} has no credit left for this key (status {status}): {complaint}")
         if humbler(dialect, request, status, complaint) is None and status in TRY_LATER:
-            return _Fault(f"status {status}: {complaint}", retry_after=wait)
+            return _Fault(f"status {status}: {complaint}", retry_after=failure.retry_after)
         raise _Refused(status, complaint)
 
     def _given_up(self, request: Request, fault: _Fault, *, began: float, failures: int) -> CsoError:

@@ -44,16 +44,16 @@ def marks_in(value: Json, names: Mapping[str, str], *, out_of: int) -> Marks:
     for label, content in _entries(value, names):
         name = names[label]
         mark = _mark(content, out_of)
-        marks[name] = mark if marks.get(name, mark) == mark else f"{marks[name]} and {mark}"
+        marks[name] = f"{marks[name]} and {mark}" if name in marks and marks[name] != mark else mark
     return marks
 
 
 def lines_in(text: str, names: Mapping[str, str], *, out_of: int) -> Marks:
     """What the text says of the names as `name: 3`, one a line or many; the last word on each counts."""
     spellings = "|".join(sorted((_spelling(label) for label in names), key=len, reverse=True))
-    decoration = r"[ \t\"'*_`>#•+-]*"
+    decoration = r"[ \t\"'*_`>#•+-]{0,20}"
     numbered = r"(?:(?:question|criterion|no\.?|q)[ ]*)??(?:\d{1,2}[ ]*[.):][ ]*)??"
-    label = rf"(?:^|[\n,{{|;]){decoration}{numbered}[\"'*_`]*({spellings})(?:[ ]*[(\[][^)\]\n]*[)\]])?"
+    label = rf"(?:^|[\n,{{|;]){decoration}{numbered}[\"'*_`]{{0,4}}({spellings})(?:[ ]*[(\[][^)\]\n]*[)\]])?"
     separator = r"[\"'*_`\s]{0,8}[:=|.)–—-][\"'*_`\s]{0,8}"
     unit = rf"(?:\s*(?:/|out of)\s*{out_of}\b)?"
     no_more = r"(?![\w%]|\.\d|\s*[/–-]\s*\d|\s*out of)"

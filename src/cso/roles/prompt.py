@@ -13,14 +13,13 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
-from jinja2.sandbox import SandboxedEnvironment
 
 from cso.dialogue import Dialogue, Speaker
 from cso.errors import InputError
 from cso.llm.chat import Message
 
 PARTS = re.compile(r"\A\s*^---[ ]*system[ ]*---[ ]*\n(.*)^---[ ]*user[ ]*---[ ]*\n(.*)\Z", re.MULTILINE | re.DOTALL)
-ENVIRONMENT = SandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+ENVIRONMENT = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 @dataclass(frozen=True, slots=True)

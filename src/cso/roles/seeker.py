@@ -14,7 +14,7 @@ from cso.roles.prompt import Prompt, transcript
 from cso.roles.words import spoken, unquoted
 from cso.search.cast import Utterance
 
-END = re.compile(r"<\s*/?\s*end\s*/?\s*>", re.IGNORECASE)  # `</end/>`, and what models make of it
+END = re.compile(r"<\s?/?\s?end\s?/?\s?>", re.IGNORECASE)  # `</end/>`, and what models make of it
 DECORATION = "`*_\"'“”()[] \n\t"
 
 

@@ -12,8 +12,8 @@ from cso.dialogue import Speaker
 from cso.errors import AnswerError
 from cso.taxonomy import Taxonomy, canonical
 
-THOUGHT = re.compile(r"\A\s*(?:<think(?:ing)?>)?(?:(?!<think).)*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-UNFINISHED_THOUGHT = re.compile(r"\A\s*<think(?:ing)?>.*\Z", re.DOTALL | re.IGNORECASE)
+THOUGHT = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
+THOUGHT_END = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 FENCED = re.compile(r"\A```[\w-]*[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
 BRACKETED = re.compile(r"\A[*_]*(?:\(([^()\n]+(?:\([^()\n]*\))?)\)|\[([^\[\]\n]+)\])[*_]*:?[*_]*\s*")
 NAMES = {Speaker.SEEKER: "seeker|user", Speaker.SUPPORTER: "supporter|assistant"}
@@ -29,7 +29,13 @@ class Words(NamedTuple):
 
 def without_thought(text: str) -> str:
     """An answer without the reasoning that some models put in front of it, between `<think>` and `</think>`."""
-    return UNFINISHED_THOUGHT.sub("", THOUGHT.sub("", text)).strip()
+    answer = text.strip()
+    start, end = THOUGHT.search(answer), THOUGHT_END.search(answer)
+    if start is not None and start.start() == 0:
+        return answer[end.end() :].strip() if end is not None else ""
+    if end is not None and (start is None or start.start() > end.start()):  # the prompt itself ends in `<think>`
+        return answer[end.end() :].strip()
+    return answer
 
 
 def spoken(text: str, speaker: Speaker, taxonomy: Taxonomy | None = None) -> Words:
@@ -66,7 +72,7 @@ def _own_turn(text: str, speaker: Speaker) -> tuple[str, bool]:
         raise AnswerError(
             f"expected what the {speaker} says, found words of the {other}", reason="unreadable", text=text
         )
-    own, *rest = re.split(rf"\n\s*{label}", text, maxsplit=1, flags=re.IGNORECASE)
+    own, *rest = re.split(rf"\n[ \t]*{label}", text, maxsplit=1, flags=re.IGNORECASE)
     return own.strip(), bool(rest)
 
 
