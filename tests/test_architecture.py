@@ -13,7 +13,7 @@ import cso
 
 PACKAGE = Path(cso.__file__).parent
 NOUNS = {
-    "atomic",
+    "files",
     "dialogue",
     "errors",
     "preference",

@@ -153,7 +153,7 @@ def test_a_budget_stops_the_run_and_a_higher_one_goes_on(
 ) -> None:
     run = tmp_path / "run"
     with Server(answer) as server:
-        price = {"cast__default__price": "[100,100]"}
+        price: dict[str, Any] = {"cast__default__price": "[100,100]"}
         done = search(run, server.base_url, limit, value, **price)
         assert done.returncode == 3, done.stderr
         assert f"{limit.removeprefix('--').replace('-', '_')} = " in done.stderr
@@ -267,7 +267,7 @@ def test_a_taxonomy_of_ones_own_goes_the_whole_way(tmp_path: Path) -> None:
                 {"speaker": "seeker", "text": f"Then it is {2 * number + 3}/6! Can it be made smaller?"},
                 {
                     "speaker": "supporter",
-                    "text": f"Look for a number that divides {2 * number + 3}.",
+                    "text": f"What divides {2 * number + 3}?",
                     "strategy": "Hint",
                 },
             ]

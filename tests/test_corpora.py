@@ -27,7 +27,7 @@ from cso.corpora import (
     read_corpus,
     read_dialogues,
     stage,
-    write_jsonl,
+    write_dialogues,
 )
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import StoreError
@@ -81,22 +81,23 @@ def test_dialogues_are_read_back_as_they_were_written(
 ) -> None:
     dialogue = Dialogue(name.strip() or "x", tuple(turns), situation="s", scene="c")
     path = tmp_path_factory.getbasetemp() / "round.jsonl"
-    write_jsonl([dialogue], path)
+    write_dialogues([dialogue], path)
     assert list(read_dialogues(path.read_bytes(), source="round.jsonl")) == [dialogue]
 
 
 def test_the_bundled_corpus_survives_a_round_through_our_own_format(tmp_path: Path) -> None:
     corpus = read_corpus("bundled", ESC8)
-    write_jsonl(corpus.dialogues, tmp_path / "out.jsonl")
+    write_dialogues(corpus.dialogues, tmp_path / "out.jsonl")
     assert read_corpus(tmp_path / "out.jsonl", ESC8).dialogues == corpus.dialogues
 
 
 def test_a_file_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
     with pytest.raises(StoreError, match="cannot be written"):
-        write_jsonl([], tmp_path / "missing" / "out.jsonl")
+        write_dialogues([], tmp_path / "taken" / "out.jsonl")
     with pytest.raises(StoreError, match="expected a file"):
-        write_jsonl([], tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        write_dialogues([], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(StoreError, match="No space left"):
-        write_jsonl(dialogues(), path)
+        write_dialogues(dialogues(), path)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("out.jsonl", "old")]
 
 

@@ -23,7 +23,7 @@ from corpora_in_short import (
 from cso.corpora import (
     read_corpus,
     read_dialogues,
-    write_jsonl,
+    write_dialogues,
 )
 from cso.dialogue import Dialogue, Turn
 from cso.errors import InputError
@@ -126,7 +126,7 @@ def test_words_pass_unharmed_through_reading_and_writing(text: str, escaped: boo
     corpus = corpus_of(json.dumps([record], ensure_ascii=escaped).encode(), tmp_path)
     assert [turn.text for turn in corpus.dialogues[0].turns] == [text, text]
     assert corpus.dialogues[0].situation == text
-    write_jsonl(corpus.dialogues, tmp_path / "out.jsonl")
+    write_dialogues(corpus.dialogues, tmp_path / "out.jsonl")
     assert read_corpus(tmp_path / "out.jsonl", ESC8).dialogues == corpus.dialogues
 
 

@@ -20,9 +20,9 @@ from cso.dialogue import Dialogue
 from cso.errors import StoreError
 from cso.extract import Preferences, extract
 from cso.extract import write as write_module
-from cso.extract.files import write_json_list, write_jsonl, write_text
 from cso.extract.rows import KTO_COLUMNS, PAIR_COLUMNS, SFT_COLUMNS, Columns
 from cso.extract.write import Origin, Written, write_preferences
+from cso.files import write_json_list, write_jsonl, write_text
 from cso.settings import ExtractSettings
 from cso.taxonomy import Strategy, Taxonomy, load_taxonomy
 from cso.tree import Tree

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from compare import first_difference
-from golden_searches import NAMES, TAXONOMY, Asked, golden, produced, seed_of, settings_of
 
 from cso.search.cast import Cast
 from cso.search.grow import grow_tree
+from golden_searches import NAMES, TAXONOMY, Asked, golden, produced, seed_of, settings_of
 
 EXTRACTED = ("valid_paths", "pairs")
 

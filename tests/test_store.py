@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cso.dialogue import Dialogue, Speaker, Turn
+from cso.dialogue import Dialogue, Speaker, Turn, dialogue_from_json, dialogue_to_json
 from cso.errors import InputError, StoreError
 from cso.search import grow_tree
 from cso.settings import Settings, load_settings, settings_from
-from cso.store import Run, dialogue_from_json, dialogue_to_json, file_name, locked
+from cso.store import Run, file_name, locked
 from cso.taxonomy import dump_taxonomy, load_taxonomy, parse_taxonomy
 from cso.tree import Tree
 from golden_searches import TAXONOMY, Asked, golden, seed_of, settings_of

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 
 class Speaker(StrEnum):
@@ -49,3 +50,21 @@ def joined(turns: Iterable[Turn]) -> tuple[Turn, ...]:
         else:
             whole.append(turn)
     return tuple(whole)
+
+
+def dialogue_to_json(dialogue: Dialogue) -> dict[str, Any]:
+    """A dialogue in our own format, the one that corpora of ours have a line of."""
+    turns = [
+        {"speaker": str(turn.speaker), "text": turn.text, **({"strategy": turn.strategy} if turn.strategy else {})}
+        for turn in dialogue.turns
+    ]
+    named = {"situation": dialogue.situation, "emotion": dialogue.emotion, "scene": dialogue.scene}
+    return {"id": dialogue.id, **{key: value for key, value in named.items() if value}, "turns": turns}
+
+
+def dialogue_from_json(content: Mapping[str, Any]) -> Dialogue:
+    """What `dialogue_to_json` wrote; KeyError or ValueError for anything else."""
+    turns = (Turn(Speaker(turn["speaker"]), turn["text"], turn.get("strategy")) for turn in content["turns"])
+    return Dialogue(
+        content["id"], tuple(turns), content.get("situation", ""), content.get("emotion"), content.get("scene")
+    )

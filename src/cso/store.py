@@ -23,9 +23,9 @@ from urllib.parse import quote
 import yaml
 from filelock import FileLock, Timeout
 
-from cso.atomic import write_text
-from cso.dialogue import Dialogue, Speaker, Turn
+from cso.dialogue import Dialogue, dialogue_from_json, dialogue_to_json
 from cso.errors import StoreError
+from cso.files import write_text
 from cso.settings import Settings, dump_settings, settings_from
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
 from cso.tree import Tree, node_to_json, nodes_from_json
@@ -154,24 +154,6 @@ def grown_from(seed: Dialogue, settings: Settings, taxonomy: Taxonomy) -> str:
     """A hash of all that shapes a tree."""
     content = [dialogue_to_json(seed), _shaping(settings), dump_taxonomy(taxonomy)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def dialogue_to_json(dialogue: Dialogue) -> dict[str, Any]:
-    """A dialogue in our own format, the one that corpora of ours have a line of."""
-    turns = [
-        {"speaker": str(turn.speaker), "text": turn.text, **({"strategy": turn.strategy} if turn.strategy else {})}
-        for turn in dialogue.turns
-    ]
-    named = {"situation": dialogue.situation, "emotion": dialogue.emotion, "scene": dialogue.scene}
-    return {"id": dialogue.id, **{key: value for key, value in named.items() if value}, "turns": turns}
-
-
-def dialogue_from_json(content: Mapping[str, Any]) -> Dialogue:
-    """What `dialogue_to_json` wrote; KeyError or ValueError for anything else."""
-    turns = (Turn(Speaker(turn["speaker"]), turn["text"], turn.get("strategy")) for turn in content["turns"])
-    return Dialogue(
-        content["id"], tuple(turns), content.get("situation", ""), content.get("emotion"), content.get("scene")
-    )
 
 
 def _shaping(settings: Settings) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from cso.corpora import STAGES, Corpus, Counts, Dropped, Length, Reason, count, read_corpus, write_jsonl
+from cso.corpora import STAGES, Corpus, Counts, Dropped, Length, Reason, count, read_corpus, write_dialogues
 from cso.errors import InputError
 from cso.taxonomy import load_taxonomy
 
@@ -53,7 +53,7 @@ def corpus(
 def _convert(seeds: Corpus, file: str, to: Path) -> None:
     if to.resolve() == Path(file).resolve():
         raise InputError(f"--to {to}: expected another file than the one that is read")
-    write_jsonl(seeds.dialogues, to)
+    write_dialogues(seeds.dialogues, to)
 
 
 def _console() -> Console:

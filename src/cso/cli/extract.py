@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cso.atomic import write_text
 from cso.cli.casting import casting
 from cso.cli.options import Assignments, Config, assignments, console
 from cso.dialogue import Dialogue
 from cso.errors import InputError, StoreError
 from cso.extract import Preferences, Statistics, extract
 from cso.extract.write import Origin, Written, write_preferences
+from cso.files import write_text
 from cso.rating import Rating
 from cso.settings import Settings, dump_settings, load_settings
 from cso.store import Run, locked

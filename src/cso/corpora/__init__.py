@@ -3,7 +3,7 @@
 from cso.corpora.corpus import Corpus, bundled_corpora, read_corpus
 from cso.corpora.counts import STAGES, Counts, Length, count, stage
 from cso.corpora.formats import read_dialogues
-from cso.corpora.jsonl import write_jsonl
+from cso.corpora.jsonl import write_dialogues
 from cso.corpora.prepare import Dropped, Prepared, Reason, prepare
 
 __all__ = [
@@ -20,5 +20,5 @@ __all__ = [
     "read_corpus",
     "read_dialogues",
     "stage",
-    "write_jsonl",
+    "write_dialogues",
 ]

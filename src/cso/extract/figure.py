@@ -15,9 +15,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cso.extract.files import replacing
 from cso.extract.paths import STAGES
 from cso.extract.statistics import StageCounts
+from cso.files import replacing
 
 # Told apart in every common form of colour blindness (Tol's "muted" and a grey); a strategy has the colour of its
 # place in the taxonomy in every figure. Beyond ten, the colours come again with a hatch.

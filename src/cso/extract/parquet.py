@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cso.extract.files import replacing
 from cso.extract.rows import Columns, Kind, Row, Value
+from cso.files import replacing
 
 BATCH = 1_000
 

@@ -13,12 +13,12 @@ from cso.dialogue import Dialogue
 from cso.extract.card import card
 from cso.extract.esc_pro import path_dialogues, to_json
 from cso.extract.extraction import Preferences
-from cso.extract.files import remove, write_json, write_json_list, write_jsonl, write_text
 from cso.extract.judging import DEFAULT_REWARD
 from cso.extract.parquet import write_parquet
 from cso.extract.paths import stages
 from cso.extract.rows import KTO_COLUMNS, PAIR_COLUMNS, SFT_COLUMNS, Columns, Row, kto_row, pair_row, sft_row
 from cso.extract.statistics import Statistics, statistics
+from cso.files import remove, write_json, write_json_list, write_jsonl, write_text
 from cso.settings import ExtractSettings, RewardSettings
 from cso.taxonomy import Taxonomy
 from cso.tree import Tree

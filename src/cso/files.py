@@ -16,8 +16,11 @@ from cso.errors import StoreError
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """A place to write what `path` is to hold; it becomes `path` at the end, and is gone if anything went wrong."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """A place to write what `path` is to hold; it becomes `path` at the end, and is gone if anything went wrong.
+
+    Folders on the way are made.
+    """
+    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
@@ -29,10 +32,12 @@ def replacing(path: Path) -> Generator[Path]:
             f"{path}: cannot be written: {error.strerror or error}; free the folder, or choose another"
         ) from error
     finally:
-        _remove(draft)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
+    """Half a surrogate pair, which UTF-8 has no bytes for, is written as JSON's own escape."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
@@ -42,7 +47,7 @@ def write_json(path: Path, content: object) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """One object a line. Half a surrogate pair, which UTF-8 has no bytes for, is written as JSON's own escape."""
+    """One object a line."""
     _write_lines(path, (_line(row) + "\n" for row in rows))
 
 
@@ -77,8 +82,3 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
 
 def _line(entry: Mapping[str, object]) -> str:
     return json.dumps(entry, ensure_ascii=False, allow_nan=False)
-
-
-def _remove(draft: Path) -> None:
-    with suppress(OSError):
-        draft.unlink(missing_ok=True)

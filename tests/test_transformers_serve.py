@@ -1,0 +1,133 @@
+"""A real server with a real model that has learned nothing: noise is the worst answer there is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cso.dialogue import Dialogue, Speaker, Turn
+from cso.errors import AnswerError
+from cso.llm import Answers, Chat, Limiter, RememberedChat
+from cso.llm.openai import OpenAIChat
+from cso.llm.retry import Patience
+from cso.roles import chat_roles, load_rubric
+from cso.search import Cast
+from cso.settings import Role, settings_from
+from cso.taxonomy import load_taxonomy
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("torch", reason="needs torch and transformers[serving]")
+pytest.importorskip("transformers", reason="needs torch and transformers[serving]")
+
+COMMAND = Path(sys.executable).with_name("transformers")
+ESC8 = load_taxonomy("esc8")
+SAVE = """
+import sys
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+vocabulary = {token: place for place, token in enumerate(["<s>", "</s>", *letters])}
+tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+tokenizer.decoder = decoders.ByteLevel()
+fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+fast.chat_template = (
+    "{% for message in messages %}{{ message.role }}: {{ message.content }}\\n{% endfor %}assistant: "
+)
+fast.save_pretrained(sys.argv[1])
+config = LlamaConfig(
+    vocab_size=len(vocabulary), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+    max_position_embeddings=16384, bos_token_id=0, eos_token_id=1,
+)
+LlamaForCausalLM(config).save_pretrained(sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The address and the model's name of `transformers serve` on this machine."""
+    folder = tmp_path_factory.mktemp("serve")
+    model = folder / "tiny"
+    (folder / "hf" / "hub").mkdir(parents=True)
+    environment = os.environ | {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, "-c", SAVE, str(model)], check=True, env=environment, capture_output=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (folder / "log").open("wb")
+    command = [str(COMMAND), "serve", str(model), "--device", "cpu", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", process, folder / "log")
+        yield f"http://127.0.0.1:{port}/v1", str(model)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.close()
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"the server did not come up:\n{log.read_text()[-3000:]}")
+
+
+def test_noise_ends_every_role_with_a_value_or_a_typed_reason(server: tuple[str, str], tmp_path: Path) -> None:
+    address, model = server
+    settings = settings_from({"cast": {"kind": "llm", "default": {"model": model, "max_tokens": 16}}}, source="test")
+    roles = chat_roles(settings.cast, ESC8, load_rubric("esc"))
+    path = tmp_path / "answers.jsonl"
+    outcomes = asyncio.run(ask_everything(address, roles.cast, path))
+    assert len(outcomes) == 8
+    for outcome in outcomes:
+        assert not isinstance(outcome, AnswerError) or outcome.reason in ("unreadable", "empty", "cut off")
+    assert any(isinstance(outcome, AnswerError) for outcome in outcomes)  # no scores come out of noise
+    nowhere = "http://127.0.0.1:9/v1"
+    assert [str(outcome) for outcome in asyncio.run(ask_everything(nowhere, roles.cast, path))] == [*map(str, outcomes)]
+
+
+async def ask_everything(address: str, cast_for: Callable[[Callable[[Role], Chat]], Cast], path: Path) -> list[object]:
+    """Two samples of each role's answer, by what is remembered at `path` or by the server."""
+    patience = Patience(timeout=60, total=60)
+    async with OpenAIChat(address, None, patience=patience, limiter=Limiter(4)) as chat:
+        answers = Answers(path)
+        cast = cast_for(lambda role: RememberedChat(chat, answers, role))
+        return await asyncio.gather(*(outcome(call) for sample in range(2) for call in calls(cast, sample)))
+
+
+def calls(cast: Cast, sample: int) -> list[Coroutine[Any, Any, object]]:
+    turns = (Turn(Speaker.SEEKER, "I failed."), Turn(Speaker.SUPPORTER, "At what?", "Affirmation"))
+    heard = Dialogue("d", turns, "An exam.", "shame")
+    spoken = heard.with_turns((*turns, Turn(Speaker.SEEKER, "At everything.")))
+    return [
+        cast.seeker(heard, sample=sample),
+        cast.supporter(spoken, ESC8.strategies[0], sample=sample),
+        cast.strategist(spoken, sample=sample),
+        cast.judge(heard, sample=sample),
+    ]
+
+
+async def outcome(call: Coroutine[Any, Any, object]) -> object:
+    """What a role says, or why it cannot; any other error is one of ours."""
+    try:
+        return await call
+    except AnswerError as error:
+        return error
