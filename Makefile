@@ -11,10 +11,10 @@ test: .venv/tested  ## every check and every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 unit: .venv/tested  ## the fast tests only
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow"
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
