@@ -8,11 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from cso.corpora import (
-    Corpus,
-    read_corpus,
-    read_dialogues,
-)
+from cso.corpora import Corpus, read_corpus, read_dialogues
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import InputError
 from cso.taxonomy import load_taxonomy

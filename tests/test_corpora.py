@@ -12,28 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora_in_short import (
-    AFF,
-    ESC8,
-    ESCONV8,
-    EV,
-    TURN,
-    told,
-)
-from cso.corpora import (
-    Reason,
-    bundled_corpora,
-    count,
-    read_corpus,
-    read_dialogues,
-    stage,
-    write_dialogues,
-)
+from corpora_in_short import AFF, ESC8, ESCONV8, EV, TURN, told
+from cso.corpora import Reason, bundled_corpora, count, read_corpus, read_dialogues, stage, write_dialogues
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import StoreError
 from cso.taxonomy import load_taxonomy
 
-# The bundled corpus
+SHARED = Path(__file__).parents[2] / "shared"
 
 
 @pytest.mark.parametrize(("name", "dialogues", "turns"), [("bundled", 120, 1041), ("bundled:test", 40, 335)])
@@ -135,9 +120,6 @@ def test_strategies_are_counted_by_stage_and_lengths_measured() -> None:
     }
     assert (counts.utterances.mean, counts.utterances.smallest, counts.utterances.largest) == (3.5, 2, 5)
     assert (counts.words[Speaker.SEEKER].number, counts.words[Speaker.SEEKER].mean) == (3, 1.0)
-
-
-SHARED = Path(__file__).parents[2] / "shared"
 
 
 # Published data, where it is at hand

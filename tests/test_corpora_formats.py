@@ -20,11 +20,7 @@ from corpora_in_short import (
     supporter,
     turns_of,
 )
-from cso.corpora import (
-    read_corpus,
-    read_dialogues,
-    write_dialogues,
-)
+from cso.corpora import read_corpus, read_dialogues, write_dialogues
 from cso.dialogue import Dialogue, Turn
 from cso.errors import InputError
 

@@ -9,26 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora_in_short import (
-    AFF,
-    ESC8,
-    ESCONV8,
-    EV,
-    OUR_TURNS,
-    TURN,
-    corpus_of,
-    ours,
-    seeker,
-    supporter,
-    told,
-)
-from cso.corpora import (
-    Dropped,
-    Prepared,
-    Reason,
-    prepare,
-    read_corpus,
-)
+from corpora_in_short import AFF, ESC8, ESCONV8, EV, OUR_TURNS, TURN, corpus_of, ours, seeker, supporter, told
+from cso.corpora import Dropped, Prepared, Reason, prepare, read_corpus
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.taxonomy import parse_taxonomy
 

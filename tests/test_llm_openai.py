@@ -392,17 +392,18 @@ def test_a_complaint_is_read_without_the_request_that_it_repeats() -> None:
 
 def test_no_more_requests_are_in_flight_than_the_limit_and_waiting_takes_no_slot() -> None:
     def script(call: Call) -> Reply:
-        return failure(503, retry_after="0.3") if call.number < 4 else completion("hello").after(0.01)
+        return failure(503, retry_after="15") if call.number < 4 else completion("hello").after(0.01)
 
-    async def work(server: Server) -> float:
+    async def work(server: Server) -> None:
         async with OpenAIChat(server.base_url, "TEST_KEY", patience=STEADY, limiter=Limiter(4)) as chat:
-            first = [asyncio.create_task(chat(QUESTION)) for _ in range(4)]
-            await asyncio.sleep(0.1)
-            rest = [asyncio.create_task(chat(QUESTION)) for _ in range(20)]
-            await asyncio.gather(*rest)
-            assert not any(task.done() for task in first)
-            await asyncio.gather(*first)
-        return 0
+            waiting = [asyncio.create_task(chat(QUESTION)) for _ in range(4)]
+            while len(server.calls) < 4:
+                await asyncio.sleep(0.01)
+            await asyncio.gather(*(chat(QUESTION) for _ in range(20)))
+            assert not any(task.done() for task in waiting)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     with Server(script) as server:
         asyncio.run(work(server))
@@ -430,14 +431,19 @@ def test_roles_at_one_endpoint_share_a_client() -> None:
 
 
 def test_cancelled_requests_leave_the_client_usable() -> None:
+    slow = replace(QUESTION, messages=(Message("system", "rules"), Message("user", "slowly")))
+
+    def script(call: Call) -> Reply:
+        return completion("hello").after(20 if call.body["messages"][1]["content"] == "slowly" else 0)
+
     async def work(server: Server) -> None:
         async with OpenAIChat(server.base_url, "TEST_KEY", patience=STEADY, limiter=Limiter(8)) as chat:
-            tasks = [asyncio.create_task(chat(QUESTION)) for _ in range(8)]
+            tasks = [asyncio.create_task(chat(slow)) for _ in range(8)]
             await asyncio.sleep(0.1)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             assert await chat(QUESTION) == HELLO
 
-    with Server(lambda call: completion("hello").after(20 if call.number < 8 else 0)) as server:
+    with Server(script) as server:
         asyncio.run(work(server))
