@@ -33,6 +33,8 @@ def test_answers_in_any_order_and_speculation_leave_the_tree_as_it_is(name: str,
     settings = settings_of(content, speculate=speculate)
     tree = asyncio.run(grow_tree(seed_of(content), shaken, TAXONOMY, settings))
     assert first_difference(content, produced(tree), skip=(*EXTRACTED, "asked")) is None
+    plain = asyncio.run(grow_tree(seed_of(content), asked.cast, TAXONOMY, settings_of(content)))
+    assert tree == plain  # the judge's ratings too, which the golden files do not have
 
 
 def shaken_cast(cast: Cast, rng: random.Random) -> Cast:

@@ -48,12 +48,15 @@ class Iteration:
     """One iteration's questions under way. What they find depends on the leaf alone, not on when they are asked."""
 
     def __init__(self, explorer: Explorer, tree: Tree, leaf: int) -> None:
-        self.expansion: Expansion | None = None  # known before the reward is
-        self.task = asyncio.create_task(self._run(explorer, tree, leaf))
+        self.expansion = asyncio.create_task(explorer.expand(tree, leaf))  # known before the reward is
+        self.discovery = asyncio.create_task(self._evaluate(explorer, tree, leaf))
 
-    async def _run(self, explorer: Explorer, tree: Tree, leaf: int) -> Discovery:
-        self.expansion = await explorer.expand(tree, leaf)
-        return await explorer.evaluate(tree, leaf, self.expansion)
+    async def _evaluate(self, explorer: Explorer, tree: Tree, leaf: int) -> Discovery:
+        return await explorer.evaluate(tree, leaf, await self.expansion)
+
+    @property
+    def next_step(self) -> asyncio.Task[Expansion] | asyncio.Task[Discovery]:
+        return self.discovery if self.expansion.done() else self.expansion
 
 
 class Lookahead:
@@ -68,16 +71,17 @@ class Lookahead:
 
     async def discovery(self, tree: Tree, leaf: int) -> Discovery:
         """What lies below the leaf that the search has selected in `tree`."""
-        wanted = self._iteration(tree, leaf).task
-        while not wanted.done():
+        wanted = self._iteration(tree, leaf)
+        while not wanted.discovery.done():
             self._ask_ahead(tree)
-            await asyncio.wait(self._under_way(), return_when=asyncio.FIRST_COMPLETED)
+            steps = [iteration.next_step for iteration in self._under_way()]
+            await asyncio.wait(steps, return_when=asyncio.FIRST_COMPLETED)
         del self._iterations[_place(tree, leaf)]
-        return wanted.result()
+        return wanted.discovery.result()
 
     async def stop(self) -> None:
         """Call off what is still under way."""
-        tasks = [iteration.task for iteration in self._iterations.values()]
+        tasks = [task for each in self._iterations.values() for task in (each.expansion, each.discovery)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -94,24 +98,30 @@ class Lookahead:
             if leaf is None:
                 return
             iteration = self._iteration(tree, leaf)
-            if not iteration.task.done():
-                if iteration.expansion is None:
-                    tree = set_aside(tree, leaf, self._poor)
-                else:
-                    tree = commit(tree, leaf, Discovery(iteration.expansion, self._poor), settings)
-            elif iteration.task.cancelled() or iteration.task.exception() is not None:
-                return
+            found = _outcome(iteration)
+            if isinstance(found, Discovery):
+                tree = commit(tree, leaf, found, settings)
+            elif found is not None:
+                tree = commit(tree, leaf, Discovery(found, self._poor), settings)
             else:
-                tree = commit(tree, leaf, iteration.task.result(), settings)
+                tree = set_aside(tree, leaf, self._poor)
 
-    def _under_way(self) -> list[asyncio.Task[Discovery]]:
-        return [iteration.task for iteration in self._iterations.values() if not iteration.task.done()]
+    def _under_way(self) -> list[Iteration]:
+        return [iteration for iteration in self._iterations.values() if not iteration.discovery.done()]
 
     def _iteration(self, tree: Tree, leaf: int) -> Iteration:
         place = _place(tree, leaf)
         if place not in self._iterations:
             self._iterations[place] = Iteration(self._explorer, tree, leaf)
         return self._iterations[place]
+
+
+def _outcome(iteration: Iteration) -> Discovery | Expansion | None:
+    """As much as is known of an iteration."""
+    for task in (iteration.discovery, iteration.expansion):
+        if task.done() and not task.cancelled() and task.exception() is None:
+            return task.result()
+    return None
 
 
 def _place(tree: Tree, leaf: int) -> Place:

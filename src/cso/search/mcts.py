@@ -77,7 +77,7 @@ def commit(tree: Tree, leaf: int, found: Discovery, settings: SearchSettings) ->
     nodes, bottom = list(tree.nodes), leaf
     expansion = found.expansion
     new_ends = int(isinstance(nodes[leaf].state, Unexpanded) and isinstance(expansion.leaf, End))
-    nodes[leaf] = replace(nodes[leaf], state=expansion.leaf)
+    nodes[leaf] = replace(nodes[leaf], state=_extended(nodes[leaf].state, expansion.leaf))
     if expansion.simulated is not None:
         new_ends += isinstance(expansion.simulated, End)
         first = len(nodes)
@@ -113,6 +113,11 @@ def closed(tree: Tree) -> Tree:
 def finished(tree: Tree, settings: SearchSettings) -> bool:
     """Whether the search stops before another iteration."""
     return tree.iterations >= settings.iterations or tree.ends >= settings.ends or tree.root.closed
+
+
+def _extended(known: State, found: Expanded | End) -> State:
+    """What an iteration found of its leaf; what was known is kept, for it may have been rated meanwhile."""
+    return found if isinstance(known, Unexpanded) or found.rating is not None else known
 
 
 def _back_up(nodes: list[Node], leaf: int, reward: float) -> None:
