@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check unit clean
+.PHONY: demo test unit clean
 
 demo: .venv/installed  ## the whole pipeline on the embedded default: no key, no download, no GPU
 	$(BIN)/cso search bundled --out runs/demo

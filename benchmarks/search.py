@@ -71,7 +71,7 @@ def grown(seeds: Sequence[Dialogue], told: Settings) -> tuple[list[Tree], int, f
     trees: list[Tree] = []
 
     async def run(folder: Path) -> None:
-        async with casting(Run.create(folder, told, TAXONOMY), seeds) as cast:
+        async with casting(Run.create(folder, told, TAXONOMY)) as cast:
             await grow_forest(seeds, cast.cast_for, TAXONOMY, told.search, grown=trees.append)
 
     before, wall, cpu = served(), time.perf_counter(), time.process_time()

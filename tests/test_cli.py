@@ -42,8 +42,10 @@ def test_search_and_extract_on_the_embedded_cast(tmp_path: Path) -> None:
     tree = json.loads((run / "trees" / "train-0001.json").read_text())
     wanted = {"id", "parent", "kind", "strategy", "prior", "q", "n", "closed", "gold", "supporter", "seeker", "rating"}
     assert all(set(node) == wanted for node in tree["nodes"])
+    before = sum(path.read_bytes().count(b"\n") for path in (run / "answers").iterdir())
     done = cso("extract", run, "--judge", "--random")
     assert done.returncode == 0, done.stderr
+    assert sum(path.read_bytes().count(b"\n") for path in (run / "answers").iterdir()) > before
     rows = [json.loads(line) for line in (run / "preferences" / "pairs.jsonl").read_text().splitlines()]
     assert rows
     for row in rows:
@@ -276,6 +278,12 @@ def test_a_taxonomy_of_ones_own_goes_the_whole_way(tmp_path: Path) -> None:
     said = ("--set", f"taxonomy={tmp_path / 'tutoring.yaml'}", "--set", "search.iterations=12")
     done = cso("search", tmp_path / "seeds.jsonl", "--out", run, *said)
     assert done.returncode == 0, done.stderr
+    grown = trees(run)
+    for name in ("fractions%2F0.json", "fractions%2F3.json"):
+        (run / "trees" / name).unlink()
+        (run / "answers" / name.replace(".json", ".jsonl")).unlink()
+    assert cso("search", tmp_path / "seeds.jsonl", "--out", run, *said).returncode == 0
+    assert trees(run) == grown  # the embedded cast is that of all seeds, whatever is left to do
     (tmp_path / "tutoring.yaml").unlink()  # the run keeps its own
     done = cso("extract", run)
     assert done.returncode == 0, done.stderr

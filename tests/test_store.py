@@ -158,7 +158,7 @@ def test_settings_and_taxonomies_come_back_from_their_files(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("said", "complaint"),
     [
-        ("search.iteration=3", "search.iteration: Extra inputs"),
+        ("search.iteration=3", "search.iteration: there is no such setting"),
         ("search.iterations=-1", "search.iterations: Input should be greater than or equal to 0, found -1"),
         ("search.iterations=many", "found 'many'"),
         ("search", "expected KEY=VALUE"),
@@ -184,3 +184,37 @@ def test_a_role_takes_from_default_what_it_leaves_open() -> None:
 def test_a_dialogue_comes_back_from_its_json() -> None:
     seed = golden_tree("golden_03").seed
     assert dialogue_from_json(json.loads(json.dumps(dialogue_to_json(seed)))) == seed
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cast.default.api_key=sk-secret",
+        "cast.default.api_key_env=sk-secret",
+        "cast.default.base_url=http://me:sk-secret@host/v1",
+    ],
+)
+def test_a_secret_among_the_settings_is_refused_and_not_repeated(said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_settings(None, [said])
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("left", [["lock"], ["lock", ".settings.yaml.1.tmp"], ["lock", "taxonomy.yaml"]])
+def test_a_run_that_died_before_it_had_begun_can_begin_again(tmp_path: Path, left: list[str]) -> None:
+    for name in left:
+        (tmp_path / name).write_text("half")
+    Run.create(tmp_path, Settings(), TAXONOMY)
+    assert Run.open(tmp_path).taxonomy == TAXONOMY
+
+
+def test_other_prompts_under_the_same_settings_are_told(tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", Settings(), TAXONOMY, "one")
+    with pytest.raises(StoreError, match="the words of prompts or rubric are not those there"):
+        Run.create(tmp_path / "run", Settings(), TAXONOMY, "other")
+
+
+def test_a_role_with_a_model_of_its_own_has_no_price_of_another() -> None:
+    cast: dict[str, Any] = {"default": {"model": "m", "price": [1, 2]}, "judge": {"model": "j"}}
+    told = settings_from({"cast": cast}, source="test").cast
+    assert (told.player("seeker").price, told.player("judge").price) == ((1, 2), None)

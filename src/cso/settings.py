@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from cso.errors import InputError
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Role = Literal["seeker", "supporter", "strategist", "judge"]
 ROLES: tuple[Role, ...] = ("seeker", "supporter", "strategist", "judge")
 Assignment = Annotated[str, "KEY=VALUE, the key with dots, the value as in YAML"]
@@ -52,10 +54,17 @@ class RoleSettings(_Settings):
 
     model: str | None = None
     base_url: str | None = None
-    api_key_env: str | None = None  # the variable of the environment that holds the key; the key itself never is here
+    api_key_env: Variable | None = None  # the variable that holds the key; the key itself never is here
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_tokens: Positive | None = None
     price: tuple[float, float] | None = None  # USD for a million tokens in, and out
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_secret(cls, address: str | None) -> str | None:
+        if address is not None and "@" in address:
+            raise ValueError("expected an address without user and password: settings are written to disk")
+        return address
 
 
 class CastSettings(_Settings):
@@ -81,7 +90,10 @@ class CastSettings(_Settings):
             "strategist": self.strategist,
             "judge": self.judge,
         }[role]
-        return RoleSettings(**self.default.model_dump() | own.model_dump(exclude_none=True))
+        inherited = self.default.model_dump()
+        if own.model is not None and own.model != self.default.model:
+            inherited["price"] = None  # of another model
+        return RoleSettings(**inherited | own.model_dump(exclude_none=True))
 
     def players(self) -> dict[Role, RoleSettings]:
         return {role: self.player(role) for role in ROLES}
@@ -156,8 +168,17 @@ def settings_from(values: Mapping[str, Any], *, source: str, base: Settings | No
     try:
         return Settings.model_validate(_overlay((base or Settings()).model_dump(), values))
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
-        raise InputError(f"{source}: " + "; ".join(lines)) from error
+        raise InputError(f"{source}: " + "; ".join(map(_complaint, error.errors()))) from None
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """What is wrong with a setting, and what was found; not where that may be a key."""
+    place = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{place}: there is no such setting"
+    if "key" in place or "url" in place:
+        return f"{place}: {error['msg']}"
+    return f"{place}: {error['msg']}, found {error['input']!r}"
 
 
 def _assign(values: dict[str, Any], key: str, value: str, *, source: str) -> None:

@@ -2,19 +2,20 @@
 
     RUN/settings.yaml          what the run was told (never a key)
     RUN/taxonomy.yaml          the strategies, so that the run can be read without the user's own file
+    RUN/seeds.jsonl            the dialogues that trees are grown from, in our own format
     RUN/answers/<id>.jsonl     every answer of a role, before it was used
     RUN/trees/<id>.json        every tree that is done, or that failed, with the reason
     RUN/preferences/           what was extracted
 
-Each file says which format it is. Files are there whole or not at all; only answers are appended to. One process at
-a time works in a run directory.
+Settings and trees say which format they are. Files are there whole or not at all; only answers are appended to. One
+process at a time works in a run directory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from cso.dialogue import Dialogue, dialogue_from_json, dialogue_to_json
 from cso.errors import StoreError
-from cso.files import write_text
+from cso.files import write_jsonl, write_text
 from cso.settings import Settings, dump_settings, settings_from
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
 from cso.tree import Tree, node_to_json, nodes_from_json
@@ -37,10 +38,12 @@ LONGEST_NAME = 120  # characters of an id that a file name keeps
 class Run:
     """The files of one run. Make a new one with `create`, open one that is there with `open`."""
 
-    def __init__(self, folder: Path, settings: Settings, taxonomy: Taxonomy) -> None:
+    def __init__(self, folder: Path, settings: Settings, taxonomy: Taxonomy, wording: str = "") -> None:
+        """`wording` is a hash of prompts and rubric, whose texts shape trees as well."""
         self.folder = folder
         self.settings = settings
         self.taxonomy = taxonomy
+        self.wording = wording
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -52,14 +55,16 @@ class Run:
                 f"{path}: expected a run of format {FORMAT}, found {content.get('format')!r}; "
                 f"it was made by another version of cso: use that one, or another directory"
             )
-        values = {key: value for key, value in content.items() if key != "format"}
+        values = {key: value for key, value in content.items() if key not in ("format", "wording")}
         taxonomy = folder / "taxonomy.yaml"
-        return cls(
-            folder, settings_from(values, source=str(path)), parse_taxonomy(_text(taxonomy), source=str(taxonomy))
-        )
+        told = settings_from(values, source=str(path))
+        strategies = parse_taxonomy(_text(taxonomy), source=str(taxonomy))
+        return cls(folder, told, strategies, str(content.get("wording", "")))
 
     @classmethod
-    def create(cls, folder: Path, settings: Settings, taxonomy: Taxonomy, *, replace: bool = False) -> Run:
+    def create(
+        cls, folder: Path, settings: Settings, taxonomy: Taxonomy, wording: str = "", *, replace: bool = False
+    ) -> Run:
         """A new run, or the one that is there if it was told the same about everything that shapes a tree.
 
         With `replace`, one that was told otherwise keeps its answers but gets the new settings: its trees are grown
@@ -67,18 +72,30 @@ class Run:
         """
         if (folder / "settings.yaml").exists():
             there = cls.open(folder)
-            differences = _differences(there, settings, taxonomy)
+            differences = _differences(there, settings, taxonomy, wording)
             if differences and not replace:
                 raise StoreError(
                     f"{folder} holds a run with other settings ({'; '.join(differences)}). Give the same ones to go on "
                     f"with it, choose another directory, or add --regrow to grow its trees anew from what is remembered"
                 )
-        elif folder.exists() and any(entry.name != "lock" for entry in folder.iterdir()):
+        elif folder.exists() and any(not _of_a_run_begun(entry.name) for entry in folder.iterdir()):
             raise StoreError(f"{folder} is not empty and holds no run: choose another directory")
-        run = cls(folder, settings, taxonomy)
-        write_text(folder / "settings.yaml", f"format: {FORMAT}\n{dump_settings(settings)}")
+        run = cls(folder, settings, taxonomy, wording)
         write_text(folder / "taxonomy.yaml", dump_taxonomy(taxonomy))
+        header = f"format: {FORMAT}\nwording: '{wording}'\n"
+        write_text(folder / "settings.yaml", header + dump_settings(settings))  # last: what makes it a run
         return run
+
+    def save_seeds(self, seeds: Iterable[Dialogue]) -> None:
+        write_jsonl(self.folder / "seeds.jsonl", map(dialogue_to_json, seeds))
+
+    def load_seeds(self) -> tuple[Dialogue, ...]:
+        """Every dialogue that could be a seed of this run."""
+        path = self.folder / "seeds.jsonl"
+        try:
+            return tuple(dialogue_from_json(json.loads(line)) for line in _text(path).split("\n") if line)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"{path}: not dialogues as cso writes them ({error!r})") from error
 
     def answers_path(self, dialogue_id: str) -> Path:
         folder = self.folder / "answers"
@@ -95,7 +112,7 @@ class Run:
     def save_tree(self, tree: Tree) -> None:
         header: dict[str, Any] = {
             "format": FORMAT,
-            "grown_from": grown_from(tree.seed, self.settings, self.taxonomy),
+            "grown_from": self._grown_from(tree.seed),
             "dialogue": dialogue_to_json(tree.seed),
             "taxonomy": self.taxonomy.name,
             "iterations": tree.iterations,
@@ -116,9 +133,12 @@ class Run:
         if not path.exists():
             return False
         content = _json(path)
-        return content.get("failure") is None and content.get("grown_from") == grown_from(
-            seed, self.settings, self.taxonomy
-        )
+        return content.get("failure") is None and content.get("grown_from") == self._grown_from(seed)
+
+    def _grown_from(self, seed: Dialogue) -> str:
+        """A hash of all that shapes a tree."""
+        content = [dialogue_to_json(seed), _shaping(self.settings), dump_taxonomy(self.taxonomy), self.wording]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def trees(self) -> Iterator[Tree]:
         """Every tree that is stored, failed ones too, ordered by file name."""
@@ -150,10 +170,9 @@ def file_name(dialogue_id: str) -> str:
     return name
 
 
-def grown_from(seed: Dialogue, settings: Settings, taxonomy: Taxonomy) -> str:
-    """A hash of all that shapes a tree."""
-    content = [dialogue_to_json(seed), _shaping(settings), dump_taxonomy(taxonomy)]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+def _of_a_run_begun(name: str) -> bool:
+    """Whether a file may lie there because the process died before the run had begun."""
+    return name in ("lock", "taxonomy.yaml") or name.endswith(".tmp")
 
 
 def _shaping(settings: Settings) -> dict[str, Any]:
@@ -166,11 +185,13 @@ def _shaping(settings: Settings) -> dict[str, Any]:
     return content
 
 
-def _differences(there: Run, settings: Settings, taxonomy: Taxonomy) -> list[str]:
+def _differences(there: Run, settings: Settings, taxonomy: Taxonomy, wording: str) -> list[str]:
     old, new = _flat(_shaping(there.settings)), _flat(_shaping(settings))
     differences = [f"{key}: {old.get(key)} there, {new.get(key)} now" for key in new if old.get(key) != new[key]]
     if dump_taxonomy(there.taxonomy) != dump_taxonomy(taxonomy):
         differences.append(f"taxonomy {taxonomy.name}: its strategies are not those there")
+    if there.wording != wording:
+        differences.append("the words of prompts or rubric are not those there")
     return differences
 
 

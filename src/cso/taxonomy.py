@@ -120,7 +120,10 @@ def parse_taxonomy(text: str, *, source: str) -> Taxonomy:
             f"taxonomy {source}: two strategies have the same name (case, spacing and brackets do not count)"
         )
     maps: dict[str, str] = {}
-    written = cast(dict[object, str], rest.get("maps") or {})
+    given: object = rest.get("maps") or {}
+    if not isinstance(given, dict):
+        raise InputError(f"taxonomy {source}: maps: expected `label: name` lines, found {given!r}")
+    written = cast(dict[object, str], given)
     for label, target in written.items():
         if target not in names.values():
             raise InputError(f"taxonomy {source}: maps: {label!r} is mapped to {target!r}, which is no strategy here")

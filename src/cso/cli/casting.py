@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -15,9 +16,9 @@ from cso.llm import Answers, Budget, BudgetedChat, Chat, Limiter, RememberedChat
 from cso.llm.openai import Endpoints
 from cso.llm.prices import listed_price
 from cso.llm.retry import Patience
-from cso.roles import chat_roles, load_rubric, remembered
+from cso.roles import chat_roles, load_rubric, prompt_text, remembered
 from cso.search import Cast
-from cso.settings import CastSettings, Role, Settings
+from cso.settings import ROLES, CastSettings, Role, Settings
 from cso.store import Run
 from cso.taxonomy import Taxonomy
 
@@ -75,11 +76,11 @@ class Casting:
 
 
 @asynccontextmanager
-async def casting(run: Run, seeds: Sequence[Dialogue]) -> AsyncGenerator[Casting]:
+async def casting(run: Run) -> AsyncGenerator[Casting]:
     """The casts that the run's settings ask for. Raises InputError for roles that cannot be filled."""
     settings = run.settings
     if settings.cast.kind == "corpus":
-        world = corpus_world(seeds, run.taxonomy)
+        world = corpus_world(run)
         name = f"corpus_cast {world.fingerprint}"
         yield Casting(run, lambda seed, answers: remembered(world.cast(seed), answers, name), notice=STAND_IN_NOTICE)
         return
@@ -120,13 +121,29 @@ def llm_play(settings: Settings, taxonomy: Taxonomy, chats: Mapping[Role, Chat])
     return play
 
 
-def corpus_world(seeds: Sequence[Dialogue], taxonomy: Taxonomy) -> World:
-    """The embedded cast: of the bundled corpus where that is labelled in the taxonomy's words, else of the seeds."""
-    bundled = read_corpus("bundled", taxonomy).dialogues
-    return World.fit(bundled or seeds, taxonomy)
+def corpus_world(run: Run) -> World:
+    """The embedded cast: of the bundled corpus where the taxonomy reads its labels, else of all seeds of the run."""
+    bundled = read_corpus("bundled", run.taxonomy).dialogues
+    return World.fit(bundled or run.load_seeds(), run.taxonomy)
+
+
+def wording(settings: Settings) -> str:
+    """A hash of the words that chat models are asked in; empty where none is asked. Raises InputError."""
+    if settings.cast.kind == "corpus":
+        return ""
+    words = [load_rubric(settings.rubric), *(prompt_text(role, settings.cast.prompts) for role in ROLES)]
+    return hashlib.sha256(repr(words).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def prices(cast: CastSettings) -> dict[str, tuple[float, float] | None]:
-    """USD for a million tokens in and out of each model: as the settings say, else as listed, else None."""
-    players = [player for player in cast.players().values() if player.model is not None]
-    return {str(player.model): player.price or listed_price(str(player.model), player.base_url) for player in players}
+    """USD for a million tokens in and out of each model: as the settings say, else as listed, else None.
+
+    Where two endpoints serve a model of one name, the dearer price counts, and None where one is not known.
+    """
+    found: dict[str, tuple[float, float] | None] = {}
+    for player in cast.players().values():
+        model = player.model or ""
+        price = player.price or listed_price(model, player.base_url)
+        known = found.get(model, price)
+        found[model] = None if known is None or price is None else max(known, price)
+    return found

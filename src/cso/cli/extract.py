@@ -44,7 +44,7 @@ def extract_command(
     with locked(run_folder, create=False):
         there = Run.open(run_folder)
         said = [*assignments(set_, None, None), *([] if min_margin is None else [f"extract.min_margin={min_margin}"])]
-        run = Run(run_folder, _settings(there.settings, config, said), there.taxonomy)
+        run = Run(run_folder, _settings(there.settings, config, said), there.taxonomy, there.wording)
         trees = _usable(screen, run)
         made = asyncio.run(_extract(screen, run, trees, judge=judge, random=random))
         written = write_preferences(
@@ -61,12 +61,10 @@ def extract_command(
 def _settings(told: Settings, config: Path | None, said: list[str]) -> Settings:
     """The run's settings, with what extraction may be told otherwise. Raises InputError for what the search decided."""
     settings = load_settings(config, said, base=told)
-    decided = ("taxonomy", "search", "drop_unlabelled")
-    changed = [name for name in decided if getattr(settings, name) != getattr(told, name)]
-    if changed:
+    if settings.model_copy(update={"extract": told.extract, "cast": told.cast, "limits": told.limits}) != told:
         raise InputError(
-            f"{', '.join(changed)}: decided when the trees were grown; extraction can be told extract.*, cast.* and "
-            f"limits.*; for the rest, `cso search --regrow`"
+            "extraction can be told extract.*, cast.* and limits.*; all else was decided when the trees were grown: "
+            "`cso search --regrow` decides it anew"
         )
     return settings
 
@@ -88,13 +86,14 @@ async def _extract(screen: Console, run: Run, trees: Sequence[Tree], *, judge: b
     reward = settings.search.reward
     if not judge and not random:
         return await extract(trees, settings.extract, taxonomy=run.taxonomy, reward=reward)
-    async with casting(run, [tree.seed for tree in trees]) as cast:
+    seeds = {tree.seed.id: tree.seed for tree in trees}
+    async with casting(run) as cast:
 
         async def rate(history: Dialogue, *, sample: int = 0) -> Rating:
-            return await cast.cast_for(history).judge(history, sample=sample)
+            return await cast.cast_for(seeds[history.id]).judge(history, sample=sample)
 
         async def reply(history: Dialogue, strategy: Strategy, *, sample: int = 0) -> str:
-            return await cast.cast_for(history).supporter(history, strategy, sample=sample)
+            return await cast.cast_for(seeds[history.id]).supporter(history, strategy, sample=sample)
 
         made = await extract(
             trees,

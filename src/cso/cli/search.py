@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cso.cli.casting import Casting, casting
+from cso.cli.casting import Casting, casting, wording
 from cso.cli.estimate import estimate
 from cso.cli.options import Assignments, BaseUrl, Config, Model, assignments, console
 from cso.cli.progress import SearchProgress
@@ -49,20 +49,19 @@ def search(
     settings = load_settings(config, said)
     taxonomy = load_taxonomy(settings.taxonomy)
     screen = console()
-    dialogues = read_seeds(screen, seeds, taxonomy, settings, limit)
+    dialogues = read_seeds(screen, seeds, taxonomy, settings)
     if dry_run:
-        asyncio.run(estimate(screen, dialogues, settings, taxonomy))
+        asyncio.run(estimate(screen, dialogues[:limit], settings, taxonomy))
         return
     with locked(out):
-        run = Run.create(out, settings, taxonomy, replace=regrow)
-        failed = asyncio.run(_search(screen, run, dialogues))
+        run = Run.create(out, settings, taxonomy, wording(settings), replace=regrow)
+        run.save_seeds(dialogues)
+        failed = asyncio.run(_search(screen, run, dialogues[:limit]))
     if failed:
         raise typer.Exit(1)
 
 
-def read_seeds(
-    screen: Console, source: str, taxonomy: Taxonomy, settings: Settings, limit: int | None
-) -> Sequence[Dialogue]:
+def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Settings) -> Sequence[Dialogue]:
     """The dialogues that can be seeds, what became of the others being said. Raises InputError where there are none."""
     corpus = read_corpus(source, taxonomy, drop_unlabelled=settings.drop_unlabelled)
     screen.print(corpus.summary())
@@ -75,7 +74,7 @@ def read_seeds(
             f"{source}: no dialogue can be a seed with taxonomy {taxonomy.name}; "
             f"is it labelled by another (--set taxonomy=...)?"
         )
-    return corpus.dialogues[:limit]
+    return corpus.dialogues
 
 
 async def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
@@ -87,7 +86,7 @@ async def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
         return 0
     failed: list[Tree] = []
     kinds: Counter[str] = Counter()
-    async with casting(run, pending) as cast:
+    async with casting(run) as cast:
         if cast.notice:
             screen.print(cast.notice)
         iterations = run.settings.search.iterations

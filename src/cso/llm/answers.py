@@ -116,6 +116,7 @@ class Answers:
             finally:
                 os.close(handle)
         except OSError as error:
+            self._written = False  # what lies behind the last whole line is cut off before the next one
             raise StoreError(f"{path}: cannot keep an answer: {error}; make room, then go on") from error
         self._written = True
         offset = self._end

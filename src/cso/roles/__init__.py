@@ -2,6 +2,7 @@
 
 from cso.roles.cast import ChatRoles, chat_roles
 from cso.roles.judge import ChatJudge
+from cso.roles.prompt import prompt_text
 from cso.roles.remembered import remembered
 from cso.roles.rubric import bundled_rubrics, load_rubric
 from cso.roles.seeker import ChatSeeker
@@ -17,5 +18,6 @@ __all__ = [
     "bundled_rubrics",
     "chat_roles",
     "load_rubric",
+    "prompt_text",
     "remembered",
 ]

@@ -59,7 +59,8 @@ def lines_in(text: str, names: Mapping[str, str], *, out_of: int) -> Marks:
     no_more = r"(?![\w%]|\.\d|\s*[/–-]\s*\d|\s*out of)"
     pattern = rf"{label}{separator}({NUMBER}){unit}{no_more}"
     found = re.finditer(pattern, text, re.IGNORECASE)
-    return {names[canonical(match[1])]: _mark(match[2], out_of) for match in found}
+    written = ((canonical(match[1]), match[2]) for match in found)
+    return {names[label]: _mark(mark, out_of) for label, mark in written if label in names}  # "ı" matches "i"
 
 
 def _spelling(label: str) -> str:

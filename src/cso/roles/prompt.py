@@ -41,21 +41,21 @@ def load_prompt(role: str, folder: Path | None, trials: Iterable[Mapping[str, ob
     `trials` are values such as the role will give; each is filled in, so that a mistake shows before a run starts.
     Raises InputError, naming the file and what is wrong with it.
     """
-    path = folder / f"{role}.md" if folder is not None else None
+    own = folder is not None and (folder / f"{role}.md").exists()
+    return parse_prompt(prompt_text(role, folder), str(folder / f"{role}.md") if folder and own else role, trials)
+
+
+def prompt_text(role: str, folder: Path | None) -> str:
+    """The text of the prompt `ROLE.md` of the user's `folder`, or of the package's. Raises InputError."""
     if folder is not None and not folder.is_dir():
         raise InputError(f"cast.prompts: expected a folder with prompts, found none at {folder}")
+    path = folder / f"{role}.md" if folder is not None else None
     if path is None or not path.exists():
-        return parse_prompt(bundled_prompt(role), f"the bundled {role}.md", trials)
+        return resources.files("cso").joinpath("roles", "prompts", f"{role}.md").read_text(encoding="utf-8")
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"prompt {path}: cannot be read: {error}") from error
-    return parse_prompt(text, str(path), trials)
-
-
-def bundled_prompt(role: str) -> str:
-    """The text of the package's own prompt."""
-    return resources.files("cso").joinpath("roles", "prompts", f"{role}.md").read_text(encoding="utf-8")
 
 
 def parse_prompt(text: str, source: str, trials: Iterable[Mapping[str, object]]) -> Prompt:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from cso.dialogue import Dialogue
-from cso.errors import AnswerError, CsoError, RequestError
+from cso.errors import AnswerError, CsoError, InputError, RequestError
 from cso.search.cast import Cast
 from cso.search.grow import Observer, grow_tree
 from cso.search.plant import gold_path
@@ -36,6 +36,8 @@ async def grow_forest(
     planted.
     """
     bare = {seed.id: _bare_tree(seed, taxonomy) for seed in seeds}
+    if len(bare) < len(seeds):
+        raise InputError("two seed dialogues have the same id")
     places = asyncio.Semaphore(at_once)
 
     async def one(seed: Dialogue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from cso.dialogue import Dialogue
 from cso.rating import Rating, reward
@@ -81,7 +82,9 @@ class Lookahead:
 
     async def stop(self) -> None:
         """Call off what is still under way."""
-        tasks = [task for each in self._iterations.values() for task in (each.expansion, each.discovery)]
+        tasks: list[asyncio.Task[Any]] = []
+        for iteration in self._iterations.values():
+            tasks += [iteration.expansion, iteration.discovery]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
