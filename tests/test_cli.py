@@ -136,9 +136,9 @@ def test_a_tree_that_fails_is_stored_with_its_reason_and_the_others_go_on(
         done = search(run, server.base_url)
         asked = len(server.calls)
         assert done.returncode == 1
-        assert "failed after 0 iterations: train-0001: judge (test-judge): no usable answer" in done.stdout
+        assert "failed after 0 iterations: train-0001: unreadable: judge (test-judge): no usable answer" in done.stdout
         grown = trees(run)
-        assert json.loads(grown["train-0001.json"])["failure"].startswith("judge (test-judge)")
+        assert json.loads(grown["train-0001.json"])["failure"]["reason"] == "unreadable"
         assert {name: tree for name, tree in grown.items() if name != "train-0001.json"} == {
             name: tree for name, tree in plain.items() if name != "train-0001.json"
         }

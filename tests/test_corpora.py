@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora_in_short import AFF, ESC8, ESCONV8, EV, TURN, told
-from cso.corpora import Reason, bundled_corpora, count, read_corpus, read_dialogues, stage, write_dialogues
-from cso.dialogue import Dialogue, Speaker, Turn
+from cso.corpora import Reason, bundled_corpora, count, read_corpus, read_dialogues, write_dialogues
+from cso.dialogue import Dialogue, Speaker, Turn, stage
 from cso.errors import StoreError
 from cso.taxonomy import load_taxonomy
 

@@ -103,6 +103,7 @@ def without(**changes: Any) -> str:
         ("Hint: 70%\nWorked Example: 3\nLet them-try: 10", "unreadable", "Hint: missing"),
         ("Hint: 7\nWorked Example: 3\nLet them-try: 11", "unreadable", "Let them-try: 11 is out of range"),
         ("[" * 10_000, "unreadable", "missing"),
+        ("H\u0131nt: 3", "unreadable", "missing"),
         ('{"a":' * 10_000, "unreadable", "missing"),
         ("{" * 10_000, "unreadable", "missing"),
     ],

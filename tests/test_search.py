@@ -19,7 +19,7 @@ from cso.search.mcts import Discovery, Expansion, commit, finished, likeliest, p
 from cso.search.plant import gold_path, plant
 from cso.settings import SearchSettings
 from cso.taxonomy import Strategy, Taxonomy
-from cso.tree import End, Expanded, Node, Root, Tree, Unexpanded, node_to_json, nodes_from_json
+from cso.tree import End, Expanded, Failure, Node, Root, Tree, Unexpanded, node_to_json, nodes_from_json
 from golden_searches import TAXONOMY, Asked, golden, seed_of, settings_of
 
 TWO = Taxonomy("two", (Strategy("A", "The first."), Strategy("B", "The second.")))
@@ -209,7 +209,7 @@ def test_a_tree_whose_cast_fails_is_kept_as_far_as_it_came_and_the_others_go_on(
     bad = replace(good, judge=failing_cast(AnswerError("noise", reason="unreadable", text="?")).judge)
     first, second = seed_of(content), replace(seed_of(content), id="other")
     trees = grow([first, second], lambda seed: bad if seed.id == "other" else good, TAXONOMY, settings_of(content))
-    assert [tree.failure for tree in trees] == [None, "noise"]
+    assert [tree.failure for tree in trees] == [None, Failure("unreadable", "noise")]
     assert trees[0].iterations == content["iterations"]
     assert trees[1].iterations == 0
     assert len(trees[1].nodes) > 1

@@ -22,7 +22,7 @@ from cso.search import grow_tree
 from cso.settings import Settings, load_settings, settings_from
 from cso.store import Run, file_name, locked
 from cso.taxonomy import dump_taxonomy, load_taxonomy, parse_taxonomy
-from cso.tree import Tree
+from cso.tree import Failure, Tree
 from golden_searches import TAXONOMY, Asked, golden, seed_of, settings_of
 
 HOSTILE = 'braces {strategy} {{ x }} </end/> <script>alert("x")</script> \u202eעברית 🙂 a\nb\u2028c \ud800'
@@ -35,7 +35,7 @@ def golden_tree(name: str = "golden_06") -> Tree:
 
 def test_a_tree_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
-    tree = replace(golden_tree(), failure="none, really")
+    tree = replace(golden_tree(), failure=Failure("refused", "none, really"))
     run.save_tree(tree)
     assert list(Run.open(tmp_path / "run").trees()) == [tree]
 
@@ -106,7 +106,7 @@ def test_a_tree_counts_only_for_its_own_seed_and_settings(tmp_path: Path) -> Non
     assert run.has_tree(tree.seed)
     assert not run.has_tree(replace(tree.seed, situation="another"))
     assert not Run(run.folder, load_settings(None, ["search.iterations=7"]), TAXONOMY).has_tree(tree.seed)
-    run.save_tree(replace(tree, failure="broken"))
+    run.save_tree(replace(tree, failure=Failure("empty", "broken")))
     assert not run.has_tree(tree.seed)
 
 
@@ -139,7 +139,7 @@ def test_a_full_disk_is_a_store_error_and_leaves_the_old_file(tmp_path: Path, mo
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StoreError, match="No space left"):
-        run.save_tree(replace(tree, failure="newer"))
+        run.save_tree(replace(tree, failure=Failure("empty", "newer")))
     assert next(run.trees()).failure is None
     assert [path.name for path in run.tree_path(tree.seed.id).parent.iterdir()] == [f"{tree.seed.id}.json"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from cli import cso
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import AnswerError
 from cso.llm import Answers, Chat, Limiter, RememberedChat
@@ -102,6 +104,17 @@ def test_noise_ends_every_role_with_a_value_or_a_typed_reason(server: tuple[str,
     assert any(isinstance(outcome, AnswerError) for outcome in outcomes)  # no scores come out of noise
     nowhere = "http://127.0.0.1:9/v1"
     assert [str(outcome) for outcome in asyncio.run(ask_everything(nowhere, roles.cast, path))] == [*map(str, outcomes)]
+
+
+def test_a_search_on_noise_ends_by_itself_with_typed_reasons(server: tuple[str, str], tmp_path: Path) -> None:
+    address, model = server
+    run = tmp_path / "run"
+    told = ("--base-url", address, "--model", model, "--set", "cast.default.max_tokens=8")
+    done = cso("search", "bundled", "--limit", 2, "--out", run, *told)
+    assert done.returncode == 1, done.stderr
+    for path in (run / "trees").iterdir():
+        assert "no usable answer in 3 attempts; the last was" in json.loads(path.read_text())["failure"]["message"]
+    assert "2 failed" in done.stdout or "0 of 2 trees grown" in done.stdout
 
 
 async def ask_everything(address: str, cast_for: Callable[[Callable[[Role], Chat]], Cast], path: Path) -> list[object]:

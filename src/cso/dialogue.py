@@ -41,6 +41,17 @@ class Dialogue:
         return replace(self, turns=tuple(turns))
 
 
+STAGES = 6
+
+
+def stage(k: int, utterances: int) -> int:
+    """Figure 3: in which of six parts of a dialogue utterance `k`, counted from 1, lies: 0 to 5, a fifth of it is i.
+
+    The paper's floor(6k / n) puts the last utterance into a seventh part: it is counted with the sixth.
+    """
+    return min(STAGES - 1, STAGES * k // utterances)
+
+
 def joined(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     """Consecutive turns of one speaker made one: texts joined by a space, the first turn's strategy kept."""
     whole: list[Turn] = []

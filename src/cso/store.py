@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -29,7 +30,7 @@ from cso.errors import StoreError
 from cso.files import write_jsonl, write_text
 from cso.settings import Settings, dump_settings, settings_from
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
-from cso.tree import Tree, node_to_json, nodes_from_json
+from cso.tree import Failure, Tree, node_to_json, nodes_from_json
 
 FORMAT = 1
 LONGEST_NAME = 120  # characters of an id that a file name keeps
@@ -117,7 +118,7 @@ class Run:
             "taxonomy": self.taxonomy.name,
             "iterations": tree.iterations,
             "ends": tree.ends,
-            "failure": tree.failure,
+            "failure": asdict(tree.failure) if tree.failure else None,
         }
         opening = json.dumps(header, ensure_ascii=False, indent=1).removesuffix("\n}")
         rows = ",\n  ".join(json.dumps(node_to_json(node), ensure_ascii=False) for node in tree.nodes)
@@ -214,7 +215,7 @@ def _tree(content: Mapping[str, Any], path: Path) -> Tree:
             nodes_from_json(content["nodes"]),
             iterations=content["iterations"],
             ends=content["ends"],
-            failure=content["failure"],
+            failure=Failure(**content["failure"]) if content["failure"] else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(

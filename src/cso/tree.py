@@ -69,6 +69,14 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a search could not go on: "unreadable", "empty", "cut off" or "refused" answers, or "no answer"."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
     """A search so far: `iterations` done, `ends` found by them (not gold's, none inside rollouts)."""
 
@@ -76,7 +84,7 @@ class Tree:
     nodes: tuple[Node, ...]
     iterations: int = 0
     ends: int = 0
-    failure: str | None = None  # why the search could not go on
+    failure: Failure | None = None
 
     @property
     def root(self) -> Node:
@@ -92,6 +100,11 @@ class Tree:
     def history(self, leaf: int) -> Dialogue:
         """What has been said from the opening up to and including `leaf`."""
         return self.seed.with_turns(turn for node in self.path(leaf) for turn in said(node.state))
+
+    def before(self, node: Node) -> Dialogue:
+        """What had been said when the supporter chose how to reply in `node`, which is not the root."""
+        assert node.parent is not None, "nobody replies in the root"
+        return self.history(node.parent)
 
     def siblings(self, node: Node) -> tuple[Node, ...]:
         """The other children of the node's parent, in the taxonomy's order."""

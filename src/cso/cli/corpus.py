@@ -12,12 +12,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from cso.corpora import STAGES, Corpus, Counts, Dropped, Length, Reason, count, read_corpus, write_dialogues
+from cso.cli.options import console
+from cso.corpora import Corpus, Counts, Dropped, Length, Reason, count, read_corpus, write_dialogues
+from cso.dialogue import STAGES
 from cso.errors import InputError
 from cso.taxonomy import load_taxonomy
 
 _SHOWN = 3  # dropped dialogues that are named, a reason
-_LABEL_SHOWN = 40  # characters of a label; it may be a whole utterance gone astray
 
 
 def corpus(
@@ -32,36 +33,28 @@ def corpus(
     ] = False,
 ) -> None:
     """Convert, check and count a file of dialogues."""
-    console = _console()
+    screen = console()
     strategies = load_taxonomy(taxonomy)
     seeds = read_corpus(file, strategies, drop_unlabelled=drop_unlabelled)
-    console.print(seeds.summary())
+    screen.print(seeds.summary())
     if seeds.dropped:
-        _print_table(console, _dropped_table(console, seeds.dropped))
+        _print_table(screen, _dropped_table(screen, seeds.dropped))
     if not seeds.dialogues:
         raise InputError(
             f"{seeds.name}: no dialogue can be used with the taxonomy {strategies.name} ({', '.join(strategies.names)})"
         )
     counts = count(seeds.dialogues, strategies.names)
-    _print_table(console, _strategy_table(console, counts))
-    _print_table(console, _length_table(console, counts))
+    _print_table(screen, _strategy_table(screen, counts))
+    _print_table(screen, _length_table(screen, counts))
     if to is not None:
         _convert(seeds, file, to)
-        console.print(f"{len(seeds.dialogues)} dialogues written to {to}")
+        screen.print(f"{len(seeds.dialogues)} dialogues written to {to}")
 
 
 def _convert(seeds: Corpus, file: str, to: Path) -> None:
     if to.resolve() == Path(file).resolve():
         raise InputError(f"--to {to}: expected another file than the one that is read")
     write_dialogues(seeds.dialogues, to)
-
-
-def _console() -> Console:
-    """Words of the file are printed as they are: nothing in them is taken for markup."""
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 10_000  # a pipe has no width: never fold a row
-    return console
 
 
 def _print_table(console: Console, table: Table) -> None:
@@ -116,13 +109,4 @@ def _dropped_table(console: Console, dropped: Sequence[Dropped]) -> Table:
 def _examples(dropped: Sequence[Dropped], reason: Reason) -> str:
     chosen = [item for item in dropped if item.reason is reason]
     more = "; ..." if len(chosen) > _SHOWN else ""
-    return "; ".join(map(_described, chosen[:_SHOWN])) + more
-
-
-def _described(item: Dropped) -> str:
-    name = item.id if item.id.isprintable() else repr(item.id)
-    turn = "" if item.turn is None else f", turn {item.turn}"
-    if item.label is None:
-        return f"{name}{turn}"
-    label = item.label if len(item.label) <= _LABEL_SHOWN else f"{item.label[:_LABEL_SHOWN]}..."
-    return f"{name}{turn}: {label!r}"
+    return "; ".join(map(str, chosen[:_SHOWN])) + more

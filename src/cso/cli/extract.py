@@ -74,7 +74,7 @@ def _usable(screen: Console, run: Run) -> list[Tree]:
     trees = list(run.trees())
     for tree in trees:
         if tree.failure is not None:
-            screen.print(f"left out, since its search failed: {tree.seed.id}: {tree.failure}")
+            screen.print(f"left out, since its search failed: {tree.seed.id}: {tree.failure.message}")
     whole = [tree for tree in trees if tree.failure is None]
     if not whole:
         raise StoreError(f"{run.folder / 'trees'}: no tree that was grown to the end; run `cso search` first")

@@ -66,7 +66,7 @@ def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Setti
     corpus = read_corpus(source, taxonomy, drop_unlabelled=settings.drop_unlabelled)
     screen.print(corpus.summary())
     for dropped in corpus.dropped[:3]:
-        screen.print(f"  dropped: {dropped}")
+        screen.print(f"  dropped as {dropped.reason.value}: {dropped}")
     if len(corpus.dropped) > 3:
         screen.print(f"  and {len(corpus.dropped) - 3} more; `cso corpus {source}` lists them")
     if not corpus.dialogues:
@@ -115,6 +115,10 @@ async def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
     return len(failed)
 
 
+def _why(tree: Tree) -> str:
+    return f"{tree.failure.reason}: {tree.failure.message}" if tree.failure else ""
+
+
 def _summarise(
     screen: Console, run: Run, wanted: int, failed: Sequence[Tree], kinds: Counter[str], cast: Casting
 ) -> None:
@@ -123,6 +127,6 @@ def _summarise(
     screen.print(f"{trees - len(failed)} of {wanted} trees grown: {nodes} nodes, {kinds['end']} of them ends")
     screen.print(cast.spent())
     for tree in failed:
-        screen.print(f"  failed after {tree.iterations} iterations: {tree.seed.id}: {tree.failure}")
+        screen.print(f"  failed after {tree.iterations} iterations: {tree.seed.id}: {_why(tree)}")
     screen.print(f"trees: {run.folder / 'trees'}")
     screen.print(f"answers: {run.folder / 'answers'}")

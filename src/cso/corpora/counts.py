@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cso.dialogue import Dialogue, Speaker
-
-STAGES = 6
+from cso.dialogue import STAGES, Dialogue, Speaker, stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +25,6 @@ class Counts:
     strategies: Mapping[str | None, tuple[int, ...]]
     utterances: Length  # of a dialogue
     words: Mapping[Speaker, Length]  # of an utterance
-
-
-def stage(k: int, utterances: int) -> int:
-    """The stage, 0 to 5, of utterance `k` of a dialogue, counted from 1: a fifth of it is the paper's i in 0..1."""
-    return min(STAGES - 1, STAGES * k // utterances)
 
 
 def count(dialogues: Sequence[Dialogue], names: Sequence[str]) -> Counts:

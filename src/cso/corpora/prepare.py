@@ -12,6 +12,7 @@ from enum import StrEnum
 from cso.dialogue import Dialogue, Speaker, Turn, joined
 from cso.taxonomy import canonical
 
+LABEL_SHOWN = 40  # characters
 _OTHERS = {"other", "others"}  # the catch-all of ExTES and ESConv, set apart as in Appendix F.1
 
 
@@ -34,6 +35,15 @@ class Dropped:
     reason: Reason
     turn: int | None = None
     label: str | None = None
+
+    def __str__(self) -> str:
+        """Where, and what stands there; a label may be a whole utterance gone astray, so it is cut."""
+        name = self.id if self.id.isprintable() else repr(self.id)
+        turn = "" if self.turn is None else f", turn {self.turn}"
+        if self.label is None:
+            return f"{name}{turn}"
+        label = self.label if len(self.label) <= LABEL_SHOWN else f"{self.label[:LABEL_SHOWN]}..."
+        return f"{name}{turn}: {label!r}"
 
 
 @dataclass(frozen=True, slots=True)

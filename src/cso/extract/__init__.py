@@ -5,7 +5,7 @@ from cso.extract.esc_pro import PathDialogue, path_dialogues
 from cso.extract.extraction import Dropped, Preferences, extract, preferences
 from cso.extract.judging import above_margin, judge_missing, margin
 from cso.extract.pairs import pairs
-from cso.extract.paths import stage, valid_paths
+from cso.extract.paths import valid_paths
 from cso.extract.statistics import Statistics, statistics
 from cso.extract.views import demonstrations, labelled, random_pairs
 
@@ -25,7 +25,6 @@ __all__ = [
     "path_dialogues",
     "preferences",
     "random_pairs",
-    "stage",
     "statistics",
     "valid_paths",
 ]

@@ -15,7 +15,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cso.extract.paths import STAGES
+from cso.dialogue import STAGES
 from cso.extract.statistics import StageCounts
 from cso.files import replacing
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from cso.dialogue import STAGES, stage
 from cso.settings import ExtractSettings
 from cso.tree import End, Expanded, Node, Root, Tree, Unexpanded, said
-
-STAGES = 6
 
 Stages = Mapping[tuple[str, int], float]  # by dialogue id and node id
 
@@ -37,14 +36,6 @@ def valid_paths(tree: Tree, *, threshold: float = 0.5, min_visits: int = 1) -> t
     return tuple(found)
 
 
-def stage(k: int, n: int) -> float:
-    """Figure 3: in which of six parts of a dialogue of `n` utterances utterance `k` (from 1) lies: 0.0, 0.2, ... 1.0.
-
-    floor(6k/n) * 0.2, but the paper's formula puts k = n at 1.2, a seventh stage: it is counted with the sixth.
-    """
-    return round(min(STAGES - 1, STAGES * k // n) * 0.2, 1)
-
-
 def stages(trees: Iterable[Tree], settings: ExtractSettings) -> Stages:
     """The stage of every node on a valid path, on the first of them where it is on several, and of its siblings."""
     found: dict[tuple[str, int], float] = {}
@@ -54,7 +45,7 @@ def stages(trees: Iterable[Tree], settings: ExtractSettings) -> Stages:
         own: dict[int, float] = {}
         for path in paths:
             for depth, node in enumerate(path):
-                own.setdefault(node.id, stage(opening + 2 * depth + 1, opening + 2 * len(path) - 1))
+                own.setdefault(node.id, stage(opening + 2 * depth + 1, opening + 2 * len(path) - 1) / (STAGES - 1))
         for node in (node for path in paths for node in path):
             for sibling in tree.siblings(node):
                 own.setdefault(sibling.id, own[node.id])

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, median
 from typing import Any
 
-from cso.dialogue import Dialogue, Speaker, Turn
+from cso.dialogue import STAGES, Dialogue, Speaker, Turn, stage
 from cso.extract.esc_pro import PathDialogue
 from cso.extract.judging import DEFAULT_REWARD, margin
-from cso.extract.paths import STAGES, stage
 from cso.preference import Pair
 from cso.settings import RewardSettings
 from cso.taxonomy import Taxonomy
@@ -149,7 +148,7 @@ def strategy_stages(dialogues: Iterable[Dialogue], taxonomy: Taxonomy) -> dict[s
         for dialogue in dialogues
         for k, turn in enumerate(dialogue.turns, start=1)
     )
-    return {name: tuple(counts[name, round(i * 0.2, 1)] for i in range(STAGES)) for name in taxonomy.names}
+    return {name: tuple(counts[name, i] for i in range(STAGES)) for name in taxonomy.names}
 
 
 def strategy_counts(pairs: Iterable[Pair], taxonomy: Taxonomy) -> tuple[StrategyCount, ...]:

@@ -14,7 +14,9 @@ from cso.roles.prompt import Prompt, transcript
 from cso.roles.words import spoken, unquoted
 from cso.search.cast import Utterance
 
-END = re.compile(r"<\s?/?\s?end\s?/?\s?>", re.IGNORECASE)  # `</end/>`, and what models make of it
+END = re.compile(  # `</end/>`, and what models make of it at the end of a line
+    r"</end/>|<\s?/?\s?end\s?/?\s?>(?=\W*$)", re.IGNORECASE | re.MULTILINE
+)
 DECORATION = "`*_\"'“”()[] \n\t"
 
 

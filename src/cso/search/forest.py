@@ -13,7 +13,7 @@ from cso.search.grow import Observer, grow_tree
 from cso.search.plant import gold_path
 from cso.settings import SearchSettings
 from cso.taxonomy import Taxonomy
-from cso.tree import Node, Tree
+from cso.tree import Failure, Node, Tree
 
 CastFor = Callable[[Dialogue], Cast]
 AT_ONCE = 256  # trees in memory; each has one to a few questions under way
@@ -52,7 +52,7 @@ async def grow_forest(
             try:
                 await grow_tree(seed, cast_for(seed), taxonomy, settings, observe=keep)
             except* (AnswerError, RequestError) as group:
-                latest = replace(latest, failure=str(_first(group)))
+                latest = replace(latest, failure=_failure(_first(group)))
             grown(latest)
 
     try:
@@ -75,6 +75,10 @@ def grow(
 
     asyncio.run(grow_forest(seeds, cast_for, taxonomy, settings or SearchSettings(), grown=grown))
     return [trees[seed.id] for seed in seeds]
+
+
+def _failure(error: CsoError) -> Failure:
+    return Failure(error.reason if isinstance(error, AnswerError) else "no answer", str(error))
 
 
 def _bare_tree(seed: Dialogue, taxonomy: Taxonomy) -> Tree:
