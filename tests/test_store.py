@@ -110,6 +110,31 @@ def test_a_tree_counts_only_for_its_own_seed_and_settings(tmp_path: Path) -> Non
     assert not run.has_tree(tree.seed)
 
 
+def test_trees_grown_under_other_settings_are_not_of_this_run(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    run.save_tree(golden_tree())
+    changed = load_settings(None, ["search.iterations=7"])
+    assert list(Run.create(tmp_path / "run", changed, TAXONOMY, replace=True).trees()) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "damage"), [(1, {"q": "high"}), (1, {"q": float("nan")}), (1, {"parent": 99}), (1, {"strategy": "Scold"})]
+)
+def test_a_damaged_node_is_told_and_its_tree_counts_as_missing(
+    tmp_path: Path, row: int, damage: dict[str, Any]
+) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    tree = golden_tree()
+    run.save_tree(tree)
+    path = run.tree_path(tree.seed.id)
+    content = json.loads(path.read_text())
+    content["nodes"][row] |= damage
+    path.write_text(json.dumps(content))
+    assert not run.has_tree(tree.seed)
+    with pytest.raises(StoreError, match="remove it, and it is"):
+        list(run.trees())
+
+
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"format": 1}', '{"format": 9}'])
 def test_a_broken_tree_file_is_named(tmp_path: Path, broken: str) -> None:
     run = Run.create(tmp_path / "run", Settings(), TAXONOMY)

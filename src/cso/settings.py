@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -62,8 +63,8 @@ class RoleSettings(_Settings):
     @field_validator("base_url")
     @classmethod
     def _no_secret(cls, address: str | None) -> str | None:
-        if address is not None and "@" in address:
-            raise ValueError("expected an address without user and password: settings are written to disk")
+        if address is not None and re.search(r"@|(key|token|secret|password)=", address, re.IGNORECASE):
+            raise ValueError("expected an address without password or key, for settings are written to disk")
         return address
 
 

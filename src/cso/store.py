@@ -30,7 +30,7 @@ from cso.errors import StoreError
 from cso.files import write_jsonl, write_text
 from cso.settings import Settings, dump_settings, settings_from
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
-from cso.tree import Failure, Tree, node_to_json, nodes_from_json
+from cso.tree import Failure, Root, Tree, node_to_json, nodes_from_json
 
 FORMAT = 1
 LONGEST_NAME = 120  # characters of an id that a file name keeps
@@ -124,17 +124,26 @@ class Run:
         rows = ",\n  ".join(json.dumps(node_to_json(node), ensure_ascii=False) for node in tree.nodes)
         write_text(self.tree_path(tree.seed.id), f'{opening},\n "nodes": [\n  {rows}\n ]\n}}\n')
 
-    def load_tree(self, path: Path) -> Tree:
-        """Raises StoreError, naming the file, where it is not a tree of this format."""
-        return _tree(_json(path), path)
+    def _read_tree(self, path: Path) -> tuple[Tree, bool]:
+        """A tree, and whether it was grown under these settings. Raises StoreError where the file is no tree."""
+        content = _json(path)
+        tree = _tree(content, path)
+        own = content.get("grown_from") == self._grown_from(tree.seed)
+        strategies = {node.state.strategy for node in tree.nodes if not isinstance(node.state, Root)}
+        if own and not strategies <= set(self.taxonomy.names):
+            raise StoreError(f"{path}: has strategies that are not in taxonomy.yaml; remove it, and it is grown again")
+        return tree, own
 
     def has_tree(self, seed: Dialogue) -> bool:
         """Whether a whole tree is there that was grown from this very dialogue under these settings."""
         path = self.tree_path(seed.id)
         if not path.exists():
             return False
-        content = _json(path)
-        return content.get("failure") is None and content.get("grown_from") == self._grown_from(seed)
+        try:
+            tree, own = self._read_tree(path)
+        except StoreError:
+            return False  # damaged: grown again
+        return own and tree.failure is None and tree.seed == seed
 
     def _grown_from(self, seed: Dialogue) -> str:
         """A hash of all that shapes a tree."""
@@ -142,9 +151,11 @@ class Run:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def trees(self) -> Iterator[Tree]:
-        """Every tree that is stored, failed ones too, ordered by file name."""
+        """Every tree that was grown under these settings, failed ones too, ordered by file name."""
         for path in sorted((self.folder / "trees").glob("*.json")):
-            yield self.load_tree(path)
+            tree, own = self._read_tree(path)
+            if own:
+                yield tree
 
 
 @contextmanager
@@ -159,6 +170,10 @@ def locked(folder: Path, *, create: bool = True) -> Generator[None]:
             yield
     except Timeout:
         raise StoreError(f"{folder}: another process is at work in this run; wait for it, or choose another") from None
+    except OSError as error:
+        if error.filename != str(folder / "lock"):
+            raise
+        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
 def file_name(dialogue_id: str) -> str:
@@ -217,15 +232,19 @@ def _tree(content: Mapping[str, Any], path: Path) -> Tree:
             ends=content["ends"],
             failure=Failure(**content["failure"]) if content["failure"] else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{path}: not a tree as cso writes it ({error!r}); remove it, and it is grown again"
         ) from error
 
 
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number that cso writes")
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content: object = json.loads(_text(path))
+        content: object = json.loads(_text(path), parse_constant=_no_number)
     except ValueError as error:
         raise StoreError(f"{path}: not valid JSON ({error}); remove it, and it is made again") from error
     return cast(dict[str, Any], content) if isinstance(content, dict) else {}

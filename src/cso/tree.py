@@ -154,6 +154,8 @@ def node_to_json(node: Node) -> dict[str, Any]:
 
 def nodes_from_json(rows: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
     """The nodes that `node_to_json` wrote, in the same order; KeyError, TypeError or ValueError for other rows."""
+    if not rows:
+        raise ValueError("a tree has a root at least")
     children: dict[int, list[int]] = {row["id"]: [] for row in rows}
     for row in rows[1:]:
         children[row["parent"]].append(row["id"])
@@ -163,8 +165,8 @@ def nodes_from_json(rows: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
             parent=row["parent"],
             state=_state(row),
             children=tuple(children[row["id"]]),
-            visits=row["n"],
-            value=row["q"],
+            visits=int(row["n"]),
+            value=float(row["q"]),
             closed=row["closed"],
             gold=row["gold"],
         )

@@ -72,6 +72,9 @@ def _settings(told: Settings, config: Path | None, said: list[str]) -> Settings:
 def _usable(screen: Console, run: Run) -> list[Tree]:
     """The trees that were grown to the end, the others being named."""
     trees = list(run.trees())
+    others = len(list((run.folder / "trees").glob("*.json"))) - len(trees)
+    if others:
+        screen.print(f"left out, since they were grown under other settings: {others} trees")
     for tree in trees:
         if tree.failure is not None:
             screen.print(f"left out, since its search failed: {tree.seed.id}: {tree.failure.message}")

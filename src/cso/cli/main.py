@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -28,6 +29,9 @@ app.command()(corpus)
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 some trees failed, 2 a mistake, 3 a budget is spent, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever the locale, words of a dialogue can be printed
     try:
         app()
     except BudgetSpent as error:

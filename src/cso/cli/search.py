@@ -71,8 +71,8 @@ def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Setti
         screen.print(f"  and {len(corpus.dropped) - 3} more; `cso corpus {source}` lists them")
     if not corpus.dialogues:
         raise InputError(
-            f"{source}: no dialogue can be a seed with taxonomy {taxonomy.name}; "
-            f"is it labelled by another (--set taxonomy=...)?"
+            f"{source}: no dialogue can be a seed with taxonomy {taxonomy.name} (--set taxonomy=... sets another); "
+            f"`cso corpus {source}` says why"
         )
     return corpus.dialogues
 

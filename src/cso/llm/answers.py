@@ -143,7 +143,7 @@ class Answers:
         for number, line in enumerate(lines, 1):
             try:
                 record = _record(line)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 if number == len(lines):
                     return  # torn when the process died; overwritten by the next answer
                 raise StoreError(
