@@ -118,7 +118,7 @@ def test_trees_grown_under_other_settings_are_not_of_this_run(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("row", "damage"), [(1, {"q": "high"}), (1, {"q": float("nan")}), (1, {"parent": 99}), (1, {"strategy": "Scold"})]
+    ("row", "damage"), [(1, {"q": "high"}), (1, {"q": float("nan")}), (1, {"parent": 9999}), (1, {"strategy": "Scold"})]
 )
 def test_a_damaged_node_is_told_and_its_tree_counts_as_missing(
     tmp_path: Path, row: int, damage: dict[str, Any]
