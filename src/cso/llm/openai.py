@@ -179,7 +179,8 @@ class OpenAIChat:
         if status == 402 or (status == 429 and "insufficient_quota" in complaint):
             raise EndpointError(f"{self._shown_url} has no credit left for this key (status {status}): {complaint}")
         if humbler(dialect, request, status, complaint) is None and status in TRY_LATER:
-            return _Fault(f"status {status}: {complaint}", retry_after=failure.retry_after)
+            asked = f"; it asks to wait {failure.retry_after:g} s" if failure.retry_after else ""
+            return _Fault(f"status {status}: {complaint}{asked}", retry_after=failure.retry_after)
         raise _Refused(status, complaint)
 
     def _given_up(self, request: Request, fault: _Fault, *, began: float, failures: int) -> CsoError:
@@ -192,7 +193,7 @@ class OpenAIChat:
         if answered:
             return RequestError(f"{self._shown_url} gives no answer to one request to {request.model}: {took}")
         return EndpointError(
-            f"{self._shown_url} gives no answers ({took}); check the address and the server, then go on from here"
+            f"{self._shown_url} gives no answers to {request.model} ({took}); check address and server, then go on"
         )
 
     def _redacted(self, text: str) -> str:
