@@ -67,8 +67,14 @@ def test_a_nasty_id_stays_inside_the_run(tmp_path: Path, nasty: str) -> None:
     assert run.answers_path(nasty).resolve().parent == (tmp_path / "run" / "answers").resolve()
 
 
-def test_the_same_settings_go_on_and_others_are_named(tmp_path: Path) -> None:
+def test_a_run_in_which_nothing_was_answered_takes_other_settings(tmp_path: Path) -> None:
     Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    Run.create(tmp_path / "run", load_settings(None, ["cast.kind=llm", "cast.default.model=m"]), TAXONOMY)
+    assert Run.open(tmp_path / "run").settings.cast.default.model == "m"
+
+
+def test_the_same_settings_go_on_and_others_are_named(tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", Settings(), TAXONOMY).save_tree(golden_tree())
     Run.create(tmp_path / "run", load_settings(None, ["limits.concurrency=3", "search.speculate=4"]), TAXONOMY)
     changed = load_settings(None, ["search.iterations=7"])
     with pytest.raises(StoreError, match=r"search.iterations: 100 there, 7 now.*--regrow"):
@@ -77,7 +83,7 @@ def test_the_same_settings_go_on_and_others_are_named(tmp_path: Path) -> None:
 
 
 def test_another_taxonomy_under_the_same_name_is_told(tmp_path: Path) -> None:
-    Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    Run.create(tmp_path / "run", Settings(), TAXONOMY).save_tree(golden_tree())
     other = replace(TAXONOMY, strategies=TAXONOMY.strategies[1:])
     with pytest.raises(StoreError, match="its strategies are not those there"):
         Run.create(tmp_path / "run", Settings(), other)
@@ -234,7 +240,7 @@ def test_a_run_that_died_before_it_had_begun_can_begin_again(tmp_path: Path, lef
 
 
 def test_other_prompts_under_the_same_settings_are_told(tmp_path: Path) -> None:
-    Run.create(tmp_path / "run", Settings(), TAXONOMY, "one")
+    Run.create(tmp_path / "run", Settings(), TAXONOMY, "one").save_tree(golden_tree())
     with pytest.raises(StoreError, match="the words of prompts or rubric are not those there"):
         Run.create(tmp_path / "run", Settings(), TAXONOMY, "other")
 

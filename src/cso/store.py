@@ -70,11 +70,12 @@ class Run:
 
         With `replace`, one that was told otherwise keeps its answers but gets the new settings: its trees are grown
         again, and what was asked before is not asked again. Otherwise that is a StoreError which names the difference.
+        A run in which nothing has been answered yet gets the new settings as well.
         """
         if (folder / "settings.yaml").exists():
             there = cls.open(folder)
             differences = _differences(there, settings, taxonomy, wording)
-            if differences and not replace:
+            if differences and there.has_work and not replace:
                 raise StoreError(
                     f"{folder} holds a run with other settings ({'; '.join(differences)}). Give the same ones to go on "
                     f"with it, choose another directory, or add --regrow to grow its trees anew from what is remembered"
@@ -86,6 +87,11 @@ class Run:
         header = f"format: {FORMAT}\nwording: '{wording}'\n"
         write_text(folder / "settings.yaml", header + dump_settings(settings))  # last: what makes it a run
         return run
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything has been answered or grown."""
+        return any(self.folder.glob("trees/*.json")) or any(self.folder.glob("answers/*.jsonl"))
 
     def save_seeds(self, seeds: Iterable[Dialogue]) -> None:
         write_jsonl(self.folder / "seeds.jsonl", map(dialogue_to_json, seeds))

@@ -127,11 +127,16 @@ def corpus_world(run: Run) -> World:
     return World.fit(bundled or run.load_seeds(), run.taxonomy)
 
 
-def wording(settings: Settings) -> str:
-    """A hash of the words that chat models are asked in; empty where none is asked. Raises InputError."""
+def wording(settings: Settings, taxonomy: Taxonomy) -> str:
+    """A hash of the words that chat models are asked in; empty where none is asked.
+
+    Raises InputError for prompts and roles that cannot be used.
+    """
     if settings.cast.kind == "corpus":
         return ""
-    words = [load_rubric(settings.rubric), *(prompt_text(role, settings.cast.prompts) for role in ROLES)]
+    rubric = load_rubric(settings.rubric)
+    chat_roles(settings.cast, taxonomy, rubric)
+    words = [rubric, *(prompt_text(role, settings.cast.prompts) for role in ROLES)]
     return hashlib.sha256(repr(words).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -54,7 +54,7 @@ def search(
         asyncio.run(estimate(screen, dialogues[:limit], settings, taxonomy))
         return
     with locked(out):
-        run = Run.create(out, settings, taxonomy, wording(settings), replace=regrow)
+        run = Run.create(out, settings, taxonomy, wording(settings, taxonomy), replace=regrow)
         run.save_seeds(dialogues)
         failed = asyncio.run(_search(screen, run, dialogues[:limit]))
     if failed:
