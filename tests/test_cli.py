@@ -91,11 +91,18 @@ def test_killed_and_resumed_the_trees_are_the_same_and_only_what_was_in_flight_i
     assert len({record["key"] for record in records}) == len(records) == len(asked)
 
 
+def heed() -> None:
+    """A process started in the background of a shell ignores Ctrl-C, and so do its children: not this one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, plain: dict[str, bytes]) -> None:
     run = tmp_path / "run"
     with Server(lambda call: answer(call).after(0.02)) as server:
         arguments = ("search", "bundled", "--out", run, "--limit", 3, *by_models(server.base_url))
-        with subprocess.Popen(command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=heed
+        ) as process:
             while len(server.calls) < 30:
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)

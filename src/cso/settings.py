@@ -92,7 +92,7 @@ class CastSettings(_Settings):
             "judge": self.judge,
         }[role]
         inherited = self.default.model_dump()
-        if own.model is not None and own.model != self.default.model:
+        if None not in (own.model, self.default.model) and own.model != self.default.model:
             inherited["price"] = None  # of another model
         return RoleSettings(**inherited | own.model_dump(exclude_none=True))
 
