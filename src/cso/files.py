@@ -1,4 +1,4 @@
-"""Files written whole or not at all.
+"""Files of the package, and files written whole or not at all.
 
 Each is written beside its place under another name, then renamed. OSError becomes StoreError.
 """
@@ -9,9 +9,28 @@ import json
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import resources
 from pathlib import Path
 
-from cso.errors import StoreError
+from cso.errors import InputError, StoreError
+
+
+def bundled(folder: str) -> tuple[str, ...]:
+    """Names of the YAML files in a folder of the package."""
+    files = resources.files("cso").joinpath(folder).iterdir()
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
+
+
+def bundled_or_own(folder: str, name_or_path: str | Path, *, what: str) -> str:
+    """The text of a YAML file of the package by name, or of a user's own by path. Raises InputError."""
+    if str(name_or_path) in bundled(folder):
+        return resources.files("cso").joinpath(folder, f"{name_or_path}.yaml").read_text(encoding="utf-8")
+    try:
+        return Path(name_or_path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{what} {name_or_path!s}: expected one of {', '.join(bundled(folder))} or a readable YAML file; {error}"
+        ) from error
 
 
 @contextmanager

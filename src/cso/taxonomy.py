@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -16,6 +15,7 @@ from typing import Any, cast
 import yaml
 
 from cso.errors import InputError
+from cso.files import bundled, bundled_or_own
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,7 @@ def canonical(label: str) -> str:
 
 def bundled_taxonomies() -> tuple[str, ...]:
     """Names of the taxonomies in the package."""
-    files = resources.files("cso").joinpath("taxonomies").iterdir()
-    return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
+    return bundled("taxonomies")
 
 
 def load_taxonomy(name_or_path: str | Path) -> Taxonomy:
@@ -87,16 +86,7 @@ def load_taxonomy(name_or_path: str | Path) -> Taxonomy:
     The file has `name`, `strategies` (a list of `name` and `definition`) and, where wanted, `maps` (other label: name
     here) and `overused` (names not to lean on). Raises InputError, naming the file and the entry.
     """
-    if str(name_or_path) in bundled_taxonomies():
-        text = resources.files("cso").joinpath("taxonomies", f"{name_or_path}.yaml").read_text(encoding="utf-8")
-    else:
-        try:
-            text = Path(name_or_path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"taxonomy {name_or_path!s}: expected one of {', '.join(bundled_taxonomies())} or a readable YAML "
-                f"file; {error}"
-            ) from error
+    text = bundled_or_own("taxonomies", name_or_path, what="taxonomy")
     return parse_taxonomy(text, source=str(name_or_path))
 
 

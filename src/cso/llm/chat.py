@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 
@@ -26,10 +26,6 @@ class Request:
     max_tokens: int
     schema: Mapping[str, Any] | None = None
     sample: int = 0
-
-    def filled(self, messages: tuple[Message, ...], sample: int) -> Request:
-        """The same request with these messages, as this sample."""
-        return replace(self, messages=messages, sample=sample)
 
 
 @dataclass(frozen=True, slots=True)

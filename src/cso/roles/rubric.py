@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
 from cso.errors import InputError
+from cso.files import bundled, bundled_or_own
 from cso.rating import HIGHEST_MARK, Criterion, Rubric
 
 
 def bundled_rubrics() -> tuple[str, ...]:
     """Names of the rubrics in the package."""
-    files = resources.files("cso").joinpath("rubrics").iterdir()
-    return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
+    return bundled("rubrics")
 
 
 def load_rubric(name_or_path: str | Path) -> Rubric:
@@ -24,16 +23,7 @@ def load_rubric(name_or_path: str | Path) -> Rubric:
     The file has `name` and `criteria`: four, in the order of a rating's marks, each with `name`, `question` and
     `marks` (five sentences, for 0 to 4 points). Raises InputError, naming the file and the criterion.
     """
-    if str(name_or_path) in bundled_rubrics():
-        text = resources.files("cso").joinpath("rubrics", f"{name_or_path}.yaml").read_text(encoding="utf-8")
-    else:
-        try:
-            text = Path(name_or_path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"rubric {name_or_path!s}: expected one of {', '.join(bundled_rubrics())} or a readable YAML file; "
-                f"{error}"
-            ) from error
+    text = bundled_or_own("rubrics", name_or_path, what="rubric")
     return parse_rubric(text, source=str(name_or_path))
 
 
