@@ -89,29 +89,22 @@ async def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
     async with casting(run) as cast:
         if cast.notice:
             screen.print(cast.notice)
-        iterations = run.settings.search.iterations
-        with SearchProgress(screen, trees=len(pending), iterations=iterations, spent=cast.spent) as progress:
+        told = run.settings.search
+        progress = SearchProgress(screen, trees=len(pending), iterations=told.iterations, spent=cast.spent)
 
-            def grown(tree: Tree) -> None:
-                run.save_tree(tree)
-                cast.dismiss(tree.seed)
-                kinds.update(type(node.state).__name__.lower() for node in tree.nodes)
-                if tree.failure is not None:
-                    failed.append(tree)
-                progress.grown(tree)
+        def grown(tree: Tree) -> None:
+            run.save_tree(tree)
+            cast.dismiss(tree.seed)
+            kinds.update(type(node.state).__name__.lower() for node in tree.nodes)
+            if tree.failure is not None:
+                failed.append(tree)
+            progress.grown(tree)
 
-            try:
-                await grow_forest(
-                    pending,
-                    cast.cast_for,
-                    run.taxonomy,
-                    run.settings.search,
-                    grown=grown,
-                    observe=progress.observe,
-                )
-            finally:
-                progress.__exit__(None, None, None)
-                _summarise(screen, run, len(pending), failed, kinds, cast)
+        try:
+            with progress:
+                await grow_forest(pending, cast.cast_for, run.taxonomy, told, grown=grown, observe=progress.observe)
+        finally:
+            _summarise(screen, run, len(pending), failed, kinds, cast)
     return len(failed)
 
 
