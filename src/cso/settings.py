@@ -18,6 +18,7 @@ Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Role = Literal["seeker", "supporter", "strategist", "judge"]
+Objective = Literal["sft", "dpo", "ipo", "simpo", "orpo", "kto", "plackett_luce", "q_margin"]
 ROLES: tuple[Role, ...] = ("seeker", "supporter", "strategist", "judge")
 Assignment = Annotated[str, "KEY=VALUE, the key with dots, the value as in YAML"]
 
@@ -123,8 +124,51 @@ class ExtractSettings(_Settings):
     seed: int = 0  # of what is drawn: ESC-Pro-Random's strategies, the pairs that balance drops
 
 
+class ModelSettings(_Settings):
+    """The causal language model that is trained."""
+
+    name: str = "tiny"  # the embedded backbone, a folder, or a name on the Hugging Face hub
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device computes in it
+    attention: Literal["auto", "sdpa", "eager", "flex_attention"] = "auto"
+    trust_remote_code: bool = False  # run code that comes with the model
+
+
+class LoraSettings(_Settings):
+    """Low-rank adapters on all linear modules but the output head (Appendix F.2)."""
+
+    rank: Positive = 8  # the paper gives none
+    alpha: Above0 = 8.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class PackingSettings(_Settings):
+    """How examples are laid out as tries of tokens. Only the two lengths change what is learned."""
+
+    token_budget: Positive | None = None  # tokens of a pack; None: 2,048 on a CPU, 8,192 on a GPU
+    trees_per_step: Positive = 4  # trees that share a step: fewer share more tokens, more mix better
+    max_length: Positive = 2048  # tokens of prompt and reply; longer histories lose their oldest turns
+    max_target_length: Positive = 512  # tokens of a reply, Appendix F.2; what is longer is left out
+
+
+class TrainSettings(_Settings):
+    """Preference optimization (section 3.3). A recipe is a part of these."""
+
+    model: ModelSettings = ModelSettings()
+    objective: Objective = "dpo"
+    parameters: dict[str, float] = {}  # of the objective, such as beta; what is left out has the objective's default
+    tuning: Literal["lora", "full"] = "lora"
+    lora: LoraSettings = LoraSettings()
+    packing: PackingSettings = PackingSettings()
+    epochs: Positive = 3  # this and the next two: Table 13, CSO by LoRA on LLaMA-3.1-8B-Instruct
+    batch_size: Positive = 32  # examples of an optimizer step, over all devices
+    learning_rate: Above0 = 1e-6
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the trees that is held out and measured
+    seed: Count = 0
+    arguments: dict[str, Any] = {}  # any other of transformers.TrainingArguments, such as report_to
+
+
 class Settings(_Settings):
-    """Everything that `cso search` and `cso extract` can be told."""
+    """Everything that `cso search`, `cso extract` and `cso train` can be told."""
 
     taxonomy: str = "esc8"  # a bundled one, or a path
     rubric: str = "esc"  # a bundled one, or a path
@@ -133,6 +177,7 @@ class Settings(_Settings):
     cast: CastSettings = CastSettings()
     limits: LimitSettings = LimitSettings()
     extract: ExtractSettings = ExtractSettings()
+    train: TrainSettings = TrainSettings()
 
 
 def load_settings(

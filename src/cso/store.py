@@ -199,7 +199,9 @@ def _of_a_run_begun(name: str) -> bool:
 
 def _shaping(settings: Settings) -> dict[str, Any]:
     """The settings that shape a tree: neither endpoints, prices and limits, nor what is asked ahead or extracted."""
-    content = settings.model_dump(mode="json", exclude={"limits": True, "extract": True, "search": {"speculate"}})
+    content = settings.model_dump(
+        mode="json", exclude={"limits": True, "extract": True, "train": True, "search": {"speculate"}}
+    )
     for role in content["cast"].values():
         if isinstance(role, dict):
             for name in ("base_url", "api_key_env", "price"):

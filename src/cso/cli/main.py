@@ -6,17 +6,19 @@ import io
 import sys
 
 import typer
+from cso.cli.recipes import recipes
 
 from cso.cli.corpus import corpus
 from cso.cli.extract import extract_command
 from cso.cli.search import search
+from cso.cli.train import train_command
 from cso.errors import BudgetSpent, CsoError
 
 FAILED, MISTAKE, SPENT, INTERRUPTED = 1, 2, 3, 130  # exit statuses
 
 app = typer.Typer(
     name="cso",
-    help="Chain-of-Strategy Optimization: search conversation trees, extract strategy preferences.",
+    help="Chain-of-Strategy Optimization: search conversation trees, extract strategy preferences, train on them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -24,7 +26,9 @@ app = typer.Typer(
 )
 app.command()(search)
 app.command(name="extract")(extract_command)
+app.command(name="train")(train_command)
 app.command()(corpus)
+app.command()(recipes)
 
 
 def main() -> None:

@@ -1,18 +1,24 @@
-"""How far a search is: a live line on a terminal, now and then a plain line elsewhere."""
+"""How far a search or a training is: a live line on a terminal, now and then a plain line elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cso.tree import Tree
 
 SECONDS_BETWEEN_LINES = 10
+_SHOWN = {
+    "loss": "loss",
+    "rewards/accuracies": "accuracy",
+    "eval_loss": "held-out loss",
+    "tokens_saved": "tokens saved",
+}
 
 
 class SearchProgress:
@@ -73,3 +79,50 @@ class SearchProgress:
         share = reached / max(1, self._trees * self._iterations)
         left = f", about {(now - self._started) * (1 - share) / share:.0f} s left" if 0 < share < 1 else ""
         self._console.print(f"{trees}, {share:.0%} of the iterations, {self._spent()}{left}")
+
+
+class TrainProgress:
+    """Steps done and left, with the last loss. Use it as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said = time.monotonic()
+        self._bar = Progress(
+            TextColumn("step {task.completed}/{task.total}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}% {task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text)
+
+    def observe(self, entry: Mapping[str, float], steps: int) -> None:
+        """A new entry of the log, of so many steps in all."""
+        done = int(entry.get("step", 0))
+        numbers = [f"{word} {entry[name]:.3f}" for name, word in _SHOWN.items() if name in entry]
+        if not numbers:
+            return
+        if self._console.is_terminal:
+            if self._task is None:
+                self._task = self._bar.add_task("", total=steps)
+            self._bar.update(self._task, completed=done, description=", ".join(numbers))
+        elif done == steps or time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self._console.print(f"step {done}/{steps}, {', '.join(numbers)}")

@@ -1,0 +1,128 @@
+"""`cso train`: from the preferences of a run, or of a file, to a model."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from cso.recipe import load_recipe
+from rich.console import Console
+
+from cso.cli.options import Assignments, Config, console
+from cso.cli.progress import TrainProgress
+from cso.errors import InputError
+from cso.settings import Settings, TrainSettings, load_settings
+from cso.store import Run, locked
+from cso.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from cso.train import Trained
+
+_FILES = {"sft": "sft", "kto": "kto"}  # of RUN/preferences, by objective; all others take pairs
+
+
+def train_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory; models go to RUN/models.")],
+    objective: Annotated[
+        str | None, typer.Option(help="sft, dpo, ipo, simpo, orpo, kto, plackett_luce or q_margin (train.objective).")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="`tiny`, a folder, or a name on the Hugging Face hub (train.model.name).")
+    ] = None,
+    tuning: Annotated[str | None, typer.Option(help="lora or full (train.tuning).")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Settings by name, see `cso recipes`, or as a YAML file. The model is its own too."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the model's folder; if not given, the objective.")] = None,
+    preferences: Annotated[
+        Path | None, typer.Option(help="Train on this file (JSONL or Parquet in TRL's formats) instead of the run's.")
+    ] = None,
+    config: Config = None,
+    set_: Assignments = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Also save the model with its adapter folded in, in `merged`.")
+    ] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew where the model's folder is in use.")] = False,
+) -> None:
+    """Train a model on preferences."""
+    screen = console()
+    _check_installed()
+    run = Run.open(run_folder) if preferences is None or (run_folder / "settings.yaml").exists() else None
+    short = {"train.objective": objective, "train.model.name": model, "train.tuning": tuning}
+    said = [f"{key}={value}" for key, value in short.items() if value is not None] + list(set_ or [])
+    told = _settings(run.settings if run else Settings(), recipe, config, said)
+    folder = run_folder / "models" / _checked_name(name or told.objective)
+    source = preferences or run_folder / "preferences" / f"{_FILES.get(told.objective, 'pairs')}.jsonl"
+    if preferences is None and not source.exists():
+        raise InputError(f"{source}: no such file; `cso extract {run_folder}` makes it")
+    _train(screen, source, folder, told, run.taxonomy if run else None, merge=merge, restart=restart)
+
+
+def _train(
+    screen: Console,
+    source: Path,
+    folder: Path,
+    told: TrainSettings,
+    taxonomy: Taxonomy | None,
+    *,
+    merge: bool,
+    restart: bool,
+) -> None:
+    from cso.train import merge_adapter, train  # here, because they take seconds to import
+
+    first = os.environ.get("RANK", "0") == "0"
+    with _alone(folder, first), TrainProgress(screen if first else Console(quiet=True)) as progress:
+        progress.say(f"training {told.model.name} by {told.objective} ({told.tuning}) on {source}")
+        trained = train(
+            source, folder, told, taxonomy=taxonomy, restart=restart, say=progress.say, observe=progress.observe
+        )
+        if merge and told.tuning == "lora" and first:
+            progress.say("folding the adapter in")
+            merge_adapter(folder)
+    if first:
+        _summarise(screen, trained)
+
+
+def _settings(base: Settings, recipe: str | None, config: Path | None, said: list[str]) -> TrainSettings:
+    """Defaults, then the recipe, then the file, then what was said. `tiny` has a recipe without being told."""
+    asked = load_settings(config, said, base=base).train
+    recipe = recipe or ("tiny" if asked.model.name == "tiny" else None)
+    if recipe is None:
+        return asked
+    row = load_recipe(recipe).settings(asked.objective, asked.tuning)
+    return load_settings(config, said, base=base.model_copy(update={"train": row})).train
+
+
+def _alone(folder: Path, first: bool) -> AbstractContextManager[None]:
+    """Of several processes of one training, the first holds the folder for all."""
+    return locked(folder) if first else nullcontext()
+
+
+def _checked_name(name: str) -> str:
+    if not name or name != Path(name).name or name.startswith("."):
+        raise InputError(f"--name {name}: expected the name of a folder")
+    return name
+
+
+def _check_installed() -> None:
+    missing = [package for package in ("torch", "transformers", "accelerate", "peft") if find_spec(package) is None]
+    if missing:
+        raise InputError(f"training needs {', '.join(missing)}: pip install 'chain-of-strategy[train]'")
+
+
+def _summarise(screen: Console, trained: Trained) -> None:
+    for title, prefix in (("training examples", ""), ("examples held out", "eval_")):
+        entries = [entry for entry in trained.log if f"{prefix}loss" in entry]
+        if not entries:
+            continue
+        numbers = [f"loss {entries[0][f'{prefix}loss']:.3f} -> {entries[-1][f'{prefix}loss']:.3f}"]
+        for name, word in (("rewards/accuracies", "accuracy"), ("logps/accuracies", "chosen likelier")):
+            if f"{prefix}{name}" in entries[-1]:
+                numbers.append(f"{word} {entries[0][f'{prefix}{name}']:.0%} -> {entries[-1][f'{prefix}{name}']:.0%}")
+        screen.print(f"{title}: {', '.join(numbers)}")
+    screen.print(f"model: {trained.folder}")

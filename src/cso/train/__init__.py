@@ -1,0 +1,24 @@
+"""Preference optimization on packed tries of tokens. Needs the extra `train`."""
+
+from cso.train.examples import Example, read_examples
+from cso.train.merge import merge_adapter
+from cso.train.objectives import Dpo, Ipo, Kto, Objective, Orpo, PlackettLuce, QMargin, Sft, SimPo, make_objective
+from cso.train.training import Trained, train
+
+__all__ = [
+    "Dpo",
+    "Example",
+    "Ipo",
+    "Kto",
+    "Objective",
+    "Orpo",
+    "PlackettLuce",
+    "QMargin",
+    "Sft",
+    "SimPo",
+    "Trained",
+    "make_objective",
+    "merge_adapter",
+    "read_examples",
+    "train",
+]

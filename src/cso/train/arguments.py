@@ -1,0 +1,117 @@
+"""From our settings to `transformers.TrainingArguments`, most of which a user can set beside ours."""
+
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from importlib import resources
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+
+from cso.errors import InputError
+from cso.settings import TrainSettings
+from cso.train.plan import Plan
+
+OURS = {  # what the plan or another setting decides
+    "output_dir": "RUN and --name",
+    "per_device_train_batch_size": "train.batch_size",
+    "gradient_accumulation_steps": "train.packing.token_budget",
+    "auto_find_batch_size": "train.packing.token_budget",
+    "num_train_epochs": "train.epochs",
+    "learning_rate": "train.learning_rate",
+    "seed": "train.seed",
+    "data_seed": "train.seed",
+    "bf16": "train.model.precision",
+    "fp16": "train.model.precision",
+    "remove_unused_columns": "none",
+    "resume_from_checkpoint": "none: the same command goes on",
+    "push_to_hub": "none",
+    "eval_on_start": "train.validation",
+}
+
+
+def processes() -> int:
+    """How many processes train together, as torchrun and its like say."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def process_index() -> int:
+    """Which of them this is, from 0, over all machines."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def training_device() -> torch.device:
+    """Where this process trains: its NVIDIA GPU, or the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def token_budget(settings: TrainSettings, device: torch.device) -> int:
+    """Tokens of a pack: as set, else by the device."""
+    return settings.packing.token_budget or (8192 if device.type == "cuda" else 2048)
+
+
+def check_arguments(settings: TrainSettings) -> None:
+    """Raises InputError for `train.arguments` that do not exist, or that ours decide."""
+    known = {field.name for field in fields(TrainingArguments) if field.init}
+    for name in settings.arguments:
+        if name in OURS:
+            raise InputError(f"train.arguments.{name}: it is set elsewhere ({OURS[name]})")
+        if name not in known:
+            raise InputError(f"train.arguments.{name}: transformers.TrainingArguments has no such argument")
+
+
+def training_arguments(
+    settings: TrainSettings, folder: Path, plan: Plan, *, bf16: bool, measure: bool, resumes: bool
+) -> TrainingArguments:
+    """The arguments of a training by `plan` whose checkpoints go to `folder`. Raises InputError.
+
+    All epochs of the plan are one to Trainer, so "epoch" in a strategy becomes so many steps. `measure`: there are
+    examples held out.
+    """
+    told: dict[str, object] = dict(settings.arguments)
+    steps = len(plan.steps)
+    for strategy in ("save", "eval", "logging"):
+        if told.get(f"{strategy}_strategy") == "epoch":
+            told[f"{strategy}_strategy"] = "steps"
+            told[f"{strategy}_steps"] = plan.steps_per_epoch
+    if told.get("deepspeed") == "zero2":
+        told["deepspeed"] = str(resources.files("cso.train").joinpath("deepspeed", "zero2.json"))
+    defaults: dict[str, object] = {
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.1,  # a share of all steps
+        "max_grad_norm": 1.0,
+        "logging_steps": max(1, min(10, steps // 50)),
+        "save_strategy": "steps",
+        "save_steps": min(100, plan.steps_per_epoch),
+        "save_total_limit": 2,
+        "eval_strategy": "steps" if measure else "no",
+        "eval_steps": plan.steps_per_epoch,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": training_device().type == "cpu",
+        "dataloader_pin_memory": False,
+        "ddp_find_unused_parameters": False,
+    }
+    ours: dict[str, object] = {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": 1,  # a pack
+        "gradient_accumulation_steps": plan.packs_per_step // processes(),
+        "num_train_epochs": 1,
+        "learning_rate": settings.learning_rate,
+        "seed": settings.seed,
+        "bf16": bf16,
+        "remove_unused_columns": False,
+        "eval_on_start": measure and not resumes,
+    }
+    try:
+        arguments = TrainingArguments(**defaults | told | ours)  # pyright: ignore[reportArgumentType]
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        raise InputError(f"train.arguments: {error}") from error
+    arguments._n_gpu = min(1, arguments.n_gpu)  # pyright: ignore[reportPrivateUsage]  # a process a GPU: torchrun
+    return arguments

@@ -1,0 +1,157 @@
+"""The model that is trained, its tokenizer, and its adapters."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from cso.errors import InputError
+from cso.settings import LoraSettings, ModelSettings, TrainSettings
+from cso.train.logps import reply_logps
+from cso.train.pack import Pack
+from cso.train.tiny import tiny_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A transformer with its tokenizer, and the model that is trained: the same, or with adapters around it."""
+
+    tokenizer: PreTrainedTokenizerBase
+    base: PreTrainedModel
+    model: nn.Module
+    device: torch.device
+    bf16: bool  # whether it computes in bfloat16
+
+    @property
+    def multiple(self) -> int:
+        """What a pack's length must be a multiple of: FlexAttention works in blocks of 128."""
+        return 128 if self.base.config._attn_implementation == "flex_attention" else 1  # pyright: ignore
+
+    def score(self, pack: Pack) -> Tensor:
+        """The log-probability of each reply of a pack, without gradient: `[C]`."""
+        self.model.eval()
+        there = Pack(*(tensor.to(self.device) for tensor in pack))
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return reply_logps(self.model, there, self.base)[0]
+
+    def without_adapter(self) -> AbstractContextManager[None]:
+        """Meanwhile the model is the one that training began from."""
+        return self.model.disable_adapter() if self.model is not self.base else nullcontext()  # pyright: ignore
+
+
+def load_tokenizer(settings: ModelSettings, say: Callable[[str], None]) -> PreTrainedTokenizerBase:
+    """The model's tokenizer, which must have a chat template. Raises InputError."""
+    place = model_place(settings.name, say)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=settings.trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise InputError(_unloadable(settings.name, error)) from error
+    if tokenizer.chat_template is None:
+        raise InputError(
+            f"model {settings.name}: its tokenizer has no chat template; take an instruct model, or save a template "
+            f"as chat_template.jinja beside the tokenizer"
+        )
+    return tokenizer
+
+
+def load_backbone(settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, device: torch.device) -> Backbone:
+    """The model in the precision and attention that settings and device ask for. Raises InputError."""
+    told = settings.model
+    place = model_place(told.name)
+    bf16 = in_bf16(told, device)
+    try:
+        config = AutoConfig.from_pretrained(place, trust_remote_code=told.trust_remote_code)
+        _check(told.name, config)
+        base = AutoModelForCausalLM.from_pretrained(
+            place,
+            config=config,
+            attn_implementation=attention(told, config, device),
+            dtype=torch.bfloat16 if bf16 and settings.tuning == "lora" else torch.float32,
+            use_safetensors=True,
+            trust_remote_code=told.trust_remote_code,
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise InputError(_unloadable(told.name, error)) from error
+    rows = base.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise InputError(f"model {told.name}: its tokenizer has {len(tokenizer)} tokens, the model {rows}")
+    model = base if settings.tuning == "full" else adapted(base, settings.lora)
+    return Backbone(tokenizer, base, model.to(device), device, bf16)
+
+
+def adapted(base: PreTrainedModel, settings: LoraSettings) -> nn.Module:
+    """`base` inside a model with low-rank adapters on all linear modules but the output head."""
+    from peft import LoraConfig, TaskType, get_peft_model  # imported late: full fine-tuning does not need it
+
+    config = LoraConfig(
+        task_type=TaskType.CAUSAL_LM,
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # pyright: ignore[reportArgumentType]
+        lora_dropout=settings.dropout,
+        target_modules="all-linear",
+    )
+    return get_peft_model(base, config)
+
+
+def attention(settings: ModelSettings, config: PretrainedConfig, device: torch.device) -> str:
+    """What computes attention: FlexAttention on a GPU; elsewhere sdpa, or eager where scores are capped (Gemma-2)."""
+    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
+    match settings.attention:
+        case "auto":
+            return "flex_attention" if device.type == "cuda" else "eager" if capped else "sdpa"
+        case "flex_attention" if device.type != "cuda":
+            raise InputError("train.model.attention: flex_attention trains on a GPU only; expected auto, sdpa or eager")
+        case "sdpa" if capped:
+            raise InputError(
+                "train.model.attention: sdpa cannot cap scores, as this model does; expected auto or eager"
+            )
+        case chosen:
+            return chosen
+
+
+def in_bf16(settings: ModelSettings, device: torch.device) -> bool:
+    """Whether to compute in bfloat16. Weights that are trained are float32 all the same: small steps would be lost."""
+    if settings.precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return settings.precision == "bf16"
+
+
+def model_place(name: str, say: Callable[[str], None] = lambda _: None) -> str:
+    """The folder or hub name that loads: `tiny` is made where it is not there yet."""
+    return str(tiny_folder(say)) if name == "tiny" else name
+
+
+def _check(name: str, config: PretrainedConfig) -> None:
+    if config.is_encoder_decoder:
+        raise InputError(f"model {name}: expected a causal language model, found an encoder-decoder")
+    kinds = set(getattr(config.get_text_config(), "layer_types", None) or [])
+    if other := kinds - {"full_attention", "sliding_attention"}:
+        raise InputError(
+            f"model {name}: has layers of {', '.join(sorted(other))}, which cannot skip tokens; expected attention only"
+        )
+
+
+def _unloadable(name: str, error: Exception) -> str:
+    place = Path(name)
+    if (place / "adapter_config.json").exists():
+        return f"model {name}: holds an adapter only; fold it into its model first (`--merge` when it is trained)"
+    reason = str(error).strip().split("\n")[0]
+    return (
+        f"model {name}: expected `tiny`, a folder with config.json, safetensors and tokenizer, or a name on the "
+        f"Hugging Face hub; {reason}"
+    )

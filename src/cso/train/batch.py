@@ -1,0 +1,118 @@
+"""What a model and a loss are given at once: a pack of some examples, with all that is known of their replies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from cso.train.encode import Encoded
+from cso.train.objectives import Objective, Scores
+from cso.train.pack import Pack, build_pack
+from cso.train.trie import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of an example before training: by the reference model, and a reply to another prompt for KTO."""
+
+    reference: list[float]  # log-probability of each reply by the reference; empty where an objective uses none
+    mismatch: Tokens | None = None  # a reply from another tree
+    mismatch_reference: float = 0.0  # its log-probability after this example's prompt, by the reference
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`B` examples, none perhaps, whose replies are scored by one pack."""
+
+    pack: Pack
+    place: Tensor  # [B, R], of a reply among the pack's; -1 where the example has fewer
+    reference: Tensor  # [B, R]
+    values: Tensor  # [B, R]
+    desirable: Tensor  # [B], bool
+    weight: Tensor  # [B]
+    members: tuple[int, ...]  # which examples these are
+    token_count: int  # tokens that a loss a token is averaged over
+    unshared: int  # tokens of the same sequences one by one
+    mismatch: Pack | None = None  # KTO: each prompt with a reply of another tree
+    mismatch_reference: Tensor | None = None  # [B]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """The same on another device."""
+
+        def moved(value: object) -> object:
+            match value:
+                case Tensor():
+                    return value.to(device, non_blocking=non_blocking)
+                case Pack():
+                    return Pack(*(tensor.to(device, non_blocking=non_blocking) for tensor in value))
+                case _:
+                    return value
+
+        return replace(self, **{field.name: moved(getattr(self, field.name)) for field in fields(self)})
+
+    def scores(self, logps: Tensor, divergence: Tensor) -> Scores:
+        """`logps`: what `reply_logps` said of the pack."""
+        present = self.place >= 0
+        place = self.place.clamp(min=0)
+        lengths = self.pack.lengths
+        with_prompts = len(lengths) > int(present.sum())
+        shift = len(lengths) // 2
+        nothing = torch.zeros_like(self.reference)
+        return Scores(
+            policy=torch.where(present, logps[place], 0),
+            reference=self.reference,
+            lengths=torch.where(present, lengths[place], 0),
+            values=self.values,
+            present=present,
+            desirable=self.desirable,
+            divergence=divergence,
+            prompts=torch.where(present, logps[place + shift], 0) if with_prompts else nothing,
+            prompt_lengths=torch.where(present, lengths[place + shift], 0) if with_prompts else nothing,
+        )
+
+
+def make_batch(
+    examples: Sequence[Encoded], known: Sequence[Known], members: Sequence[int], objective: Objective, *, multiple: int
+) -> Batch:
+    """The batch of the examples `members`; a pack's length is made a multiple of `multiple`."""
+    chosen = [examples[index] for index in members]
+    most = max((len(example.replies) for example in chosen), default=1)
+    sequences = [(example.prompt, reply) for example in chosen for reply in example.replies]
+    facts = [known[index] for index in members]
+    mismatched = [
+        (example.prompt, fact.mismatch)
+        for example, fact in zip(chosen, facts, strict=True)
+        if fact.mismatch is not None
+    ]
+    return Batch(
+        pack=build_pack(sequences, prompts=objective.scores_prompts, multiple=multiple),
+        place=_rows(_places(chosen), most, filling=-1).long(),
+        reference=_rows([fact.reference for fact in facts], most),
+        values=_rows([example.example.values for example in chosen], most),
+        desirable=torch.tensor([example.example.desirable for example in chosen], dtype=torch.bool),
+        weight=torch.tensor([example.example.weight for example in chosen], dtype=torch.float32),
+        members=tuple(members),
+        token_count=sum(objective.token_count(example) for example in chosen),
+        unshared=sum(len(prompt) + len(reply) for prompt, reply in sequences),
+        mismatch=build_pack(mismatched, multiple=multiple) if objective.kind == "labelled" else None,
+        mismatch_reference=torch.tensor([fact.mismatch_reference for fact in facts], dtype=torch.float32),
+    )
+
+
+def _places(examples: Sequence[Encoded]) -> list[list[int]]:
+    """Of each example: where its replies are, counted over all examples."""
+    places: list[list[int]] = []
+    count = 0
+    for example in examples:
+        places.append(list(range(count, count + len(example.replies))))
+        count += len(example.replies)
+    return places
+
+
+def _rows(rows: Sequence[Sequence[float]], width: int, *, filling: float = 0.0) -> Tensor:
+    """[B, width], shorter rows being filled up."""
+    filled = [[*row, *([filling] * (width - len(row)))] for row in rows]
+    return torch.tensor(filled, dtype=torch.float32).reshape(len(rows), width)

@@ -1,0 +1,40 @@
+"""A check before training: that the model computes the same for packed replies as for replies one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cso.errors import InputError
+from cso.train.backbone import Backbone
+from cso.train.encode import Encoded
+from cso.train.pack import build_pack
+from cso.train.trie import Tokens
+
+FLOAT32 = (1e-3, 1e-3)  # differences that rounding explains: in nats, and as a share
+BFLOAT16 = (0.5, 0.02)
+
+
+def check_packing(backbone: Backbone, examples: Sequence[Encoded], name: str) -> None:
+    """Score two replies that differ as one pack and one by one. Raises InputError where a model cannot be packed."""
+    sequences = _two_sequences(examples)
+    packed = backbone.score(build_pack(sequences, multiple=backbone.multiple)).tolist()
+    single = [float(backbone.score(build_pack([one], multiple=backbone.multiple))[0]) for one in sequences]
+    least, share = BFLOAT16 if backbone.bf16 else FLOAT32
+    for together, alone in zip(packed, single, strict=True):
+        if not abs(together - alone) <= least + share * abs(alone):
+            raise InputError(
+                f"model {name}: a reply has log-probability {alone:.4f} by itself and {together:.4f} packed with "
+                f"another. Its attention does not follow the mask and positions it is given, so it cannot be trained "
+                f"here; another train.model.attention (eager) may mend it"
+            )
+
+
+def _two_sequences(examples: Sequence[Encoded]) -> list[tuple[Tokens, Tokens]]:
+    """The two shortest that are at hand, of one example if it has two replies."""
+    shortest = min(examples, key=lambda example: (len(example.replies) < 2, len(example.prompt)))
+    others = [example for example in examples if example is not shortest] or [shortest]
+    sequences = [(shortest.prompt, reply) for reply in shortest.replies[:2]]
+    if len(sequences) < 2:
+        nearest = min(others, key=lambda example: len(example.prompt))
+        sequences.append((nearest.prompt, nearest.replies[0]))
+    return sequences

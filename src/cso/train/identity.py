@@ -1,0 +1,104 @@
+"""What a training in a folder is, so that only the very same one goes on from its checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from cso.errors import StoreError
+from cso.files import write_json
+from cso.settings import TrainSettings
+from cso.train.encode import Encoded
+
+FORMAT = 1
+FILE = "training.json"
+DONE = "README.md"  # the model card is written last
+CHECKPOINTS = "checkpoints"
+LOCK = "lock"  # held by whoever trains here
+
+Identity = Mapping[str, object]
+
+
+def identity_of(settings: TrainSettings, examples: Sequence[Encoded], processes: int) -> Identity:
+    """Everything that decides the weights: settings, examples as tokens, model, number of processes."""
+    digest = hashlib.sha256()
+    for example in examples:
+        content = [example.prompt, example.replies, example.example.weight, example.example.values]
+        digest.update(json.dumps([*content, example.example.desirable, example.example.tree]).encode())
+    return {
+        "format": FORMAT,
+        "settings": settings.model_dump(mode="json"),
+        "examples": digest.hexdigest()[:16],
+        "model": _files(Path(settings.model.name)),
+        "processes": processes,
+    }
+
+
+def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
+    """Make `folder` hold this training; True where it is done already. Raises StoreError where it holds another."""
+    path = folder / FILE
+    if restart and path.exists():
+        for entry in folder.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.name == LOCK or entry.unlink()
+    if not path.exists():
+        if folder.exists() and any(entry.name != LOCK for entry in folder.iterdir()):
+            raise StoreError(f"{folder} is not empty and holds no training: choose another --name")
+        write_json(path, identity)
+        return False
+    if differences := _differences(_read(path), identity):
+        raise StoreError(
+            f"{folder} holds another training ({'; '.join(differences)}). Give the same settings and data to go on "
+            f"with it, choose another --name, or add --restart to begin anew"
+        )
+    return (folder / DONE).exists()
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: its state, written last, is whole."""
+    found = sorted((folder / CHECKPOINTS).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]))
+    return next((path for path in reversed(found) if _whole(path)), None)
+
+
+def _whole(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _files(model: Path) -> str:
+    """A hash of the names, sizes and times of a local model's files; empty for a model by name."""
+    if not model.is_dir():
+        return ""
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(model.glob("*.*"))]
+    return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> Identity:
+    try:
+        content: object = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); --restart begins anew") from error
+    return cast(dict[str, Any], content) if isinstance(content, dict) else {}
+
+
+def _differences(there: Identity, now: Identity) -> list[str]:
+    old, new = _flat(there), _flat(now)
+    return [
+        f"{key}: {old.get(key)} there, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)
+    ]
+
+
+def _flat(content: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(cast(Mapping[str, object], value), f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,66 @@
+"""Attention masks of a pack: a token sees its ancestors in the trie and itself, in a model's window of attention.
+
+A mask is one tensor, or one for each kind of layer where a model alternates full and sliding attention (Gemma-2 and 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from cso.train.pack import Pack
+
+Mask = TypeVar("Mask")
+HIDDEN = torch.finfo(torch.bfloat16).min  # added to a hidden score; finite in every precision that is used
+
+
+def dense_mask(pack: Pack, config: PretrainedConfig, dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
+    """[1, 1, n, n]: 0 where a query (row) sees a key (column), else `HIDDEN`, added to scores by sdpa and eager."""
+    index = torch.arange(pack.tokens, device=pack.end.device)
+    query, key = index[:, None], index[None, :]
+    ancestors = (key <= query) & (query < pack.end[None, :])
+
+    def mask(window: int | None) -> Tensor:
+        seen = ancestors
+        if window is not None:
+            seen = seen & (pack.position_ids[:, None] - pack.position_ids[None, :] < window)
+        zero = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+        return zero.masked_fill_(~seen, HIDDEN)[None, None]
+
+    return _by_layer(config, mask)
+
+
+def block_mask(pack: Pack, config: PretrainedConfig) -> object:
+    """The same for FlexAttention, which computes the blocks that are seen only: a BlockMask, or one a kind of layer."""
+    from torch.nn.attention.flex_attention import create_block_mask  # imported late: it takes seconds
+
+    end, depth, size = pack.end, pack.position_ids, pack.tokens
+
+    def mask(window: int | None) -> object:
+        def seen(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            ancestors = (key <= query) & (query < end[key])
+            return ancestors if window is None else ancestors & (depth[query] - depth[key] < window)
+
+        return create_block_mask(seen, B=1, H=None, Q_LEN=size, KV_LEN=size, device=str(end.device))
+
+    return _by_layer(config, mask)
+
+
+def _by_layer(config: PretrainedConfig, mask: Callable[[int | None], Mask]) -> Mask | dict[str, Mask]:
+    """The one mask that all layers want, or a mask for each kind of them. The window is counted along the path."""
+    text = config.get_text_config()
+    kinds: list[str] = sorted(set(getattr(text, "layer_types", None) or []))
+    window: int | None = getattr(text, "sliding_window", None)
+    if getattr(text, "use_sliding_window", True) is False:
+        window = None
+    match kinds:
+        case [] | ["sliding_attention"]:
+            return mask(window)
+        case ["full_attention"]:
+            return mask(None)
+        case _:
+            return {kind: mask(window if kind == "sliding_attention" else None) for kind in kinds}

@@ -1,0 +1,187 @@
+"""A `transformers.Trainer` whose micro-batches are packs: everything else (LoRA, DDP, DeepSpeed, logs) is its own."""
+
+# pyright: reportUnknownMemberType=false, reportIncompatibleMethodOverride=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
+
+from cso.train.batch import Batch, Known, make_batch
+from cso.train.encode import Encoded
+from cso.train.logps import reply_logps
+from cso.train.measures import SUMS, means, measures
+from cso.train.objectives import Objective
+from cso.train.plan import Members, Plan, make_packs
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Encoded examples, with what the reference says of them."""
+
+    encoded: Sequence[Encoded]
+    known: Sequence[Known]
+
+
+class Batches(Dataset[Batch]):
+    """Batches made as they are asked for."""
+
+    def __init__(self, examples: Examples, packs: Sequence[Members], objective: Objective, multiple: int) -> None:
+        self._examples, self._packs, self._objective, self._multiple = examples, packs, objective, multiple
+
+    def __len__(self) -> int:
+        return len(self._packs)
+
+    def __getitem__(self, index: int) -> Batch:
+        known = self._examples.known
+        return make_batch(self._examples.encoded, known, self._packs[index], self._objective, multiple=self._multiple)
+
+
+class PackTrainer(Trainer):
+    """Minimises an objective over the steps of a plan.
+
+    A step's loss is the mean over its examples (or tokens), however many packs and processes share it.
+    """
+
+    loss_is_scaled_for_ga = True  # compute_loss divides by what the whole step holds
+
+    def __init__(
+        self,
+        model: PreTrainedModel | nn.Module,
+        args: TrainingArguments,
+        *,
+        base: PreTrainedModel,
+        objective: Objective,
+        plan: Plan,
+        training: Examples,
+        validation: Examples | None,
+        token_budget: int,
+        multiple: int,
+        refuse: Callable[[Batch, Tensor], None],
+        tokenizer: PreTrainedTokenizerBase,
+        callbacks: list[TrainerCallback],
+    ) -> None:
+        """`base` is the transformer inside `model`; `refuse` is called with a batch whose loss is not finite."""
+        packs = [pack for step in plan.steps for pack in step]
+        super().__init__(
+            model,
+            args,
+            data_collator=_the_one,
+            train_dataset=Batches(training, packs, objective, multiple),
+            eval_dataset=None if validation is None else Batches(validation, [], objective, multiple),
+            processing_class=tokenizer,
+            callbacks=callbacks,
+        )
+        self._base, self._objective, self._plan, self._refuse = base, objective, plan, refuse
+        self._validation = self._validation_batches(validation, token_budget, multiple)
+        self._sums = torch.zeros(len(SUMS), dtype=torch.float64)
+        self._counts = torch.ones(2, dtype=torch.float64)  # examples and tokens of the step
+        self._divergence = torch.zeros(())
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], Tensor]:
+        """The packs of a step, having counted what all processes hold of it and estimated KTO's divergence."""
+        batches = list(islice(epoch_iterator, num_batches))
+        self._counts, self._divergence = self._step_totals(batches)
+        return batches, self._counts
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """This pack's part of the step's loss, times the number of processes, over whom gradients are averaged."""
+        loss, sums = self._loss(model, inputs)
+        self._sums += sums.cpu()
+        return loss * self.accelerator.num_processes
+
+    def evaluate(self, *_: object, **__: object) -> dict[str, float]:
+        """Loss and measures on the examples held out; nothing where there are none."""
+        model = self.model_wrapped
+        model.eval()
+        sums = torch.zeros(len(SUMS), dtype=torch.float64)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            self._counts, self._divergence = self._step_totals(self._validation)
+            for batch in self._validation:
+                sums += self._loss(model, batch)[1].cpu()
+        sums = self.accelerator.reduce(sums.to(self.args.device), "sum").cpu()
+        found = {"eval_loss": float(sums[SUMS.index("loss")])}
+        found |= {f"eval_{name}": value for name, value in means(sums).items() if not name.startswith("tokens")}
+        self.log(found)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """With the measures since the last log. Epochs are counted as the plan has them."""
+        if "loss" in logs:
+            sums = self.accelerator.reduce(self._sums.to(self.args.device), "sum").cpu()
+            logs |= means(sums)
+            self._sums.zero_()
+        if self.state.epoch is not None:
+            self.state.epoch = self.state.global_step / max(1, self._plan.steps_per_epoch)
+        super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: Batch) -> int:
+        return 0  # Trainer's own estimate knows no packs
+
+    def _prepare_inputs(self, inputs: Batch) -> Batch:
+        return inputs.to(self.args.device)
+
+    def _loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """This pack's part of the step's loss, and its measures."""
+        logps, zero = reply_logps(model, batch.pack, self._base)
+        if not batch.members:
+            return zero, torch.zeros(len(SUMS), dtype=torch.float64)
+        scores = batch.scores(logps, self._divergence.to(logps.device))
+        examples, tokens = self._objective.losses(scores)
+        loss = zero
+        if examples is not None:
+            loss = loss + (batch.weight * examples).sum() / float(self._counts[0])
+        if tokens is not None:
+            loss = loss + (batch.weight * tokens).sum() / float(self._counts[1])
+        if not torch.isfinite(loss):
+            self._refuse(batch, logps)
+        return loss, measures(self._objective, batch, scores, loss)
+
+    def _step_totals(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
+        """Examples and tokens of a step over all processes, at least 1; and the divergence where KTO needs it."""
+        counts = [sum(len(batch.members) for batch in batches), sum(batch.token_count for batch in batches)]
+        gain = sum((self._mismatched_gain(batch) for batch in batches), torch.zeros((), dtype=torch.float64))
+        totals = torch.tensor([*counts, float(gain)], dtype=torch.float64, device=self.args.device)
+        totals = self.accelerator.reduce(totals, "sum").cpu()
+        held = totals[:2].clamp(min=1)
+        return held, (totals[2] / held[0]).clamp(min=0).float()
+
+    def _mismatched_gain(self, batch: Batch) -> Tensor:
+        """How much likelier than by the reference replies of other trees are, summed over the batch."""
+        if batch.mismatch is None or batch.mismatch_reference is None:
+            return torch.zeros((), dtype=torch.float64)
+        batch = batch.to(self.args.device)
+        self.model_wrapped.eval()
+        with torch.no_grad(), self.compute_loss_context_manager():
+            logps, _ = reply_logps(self.model_wrapped, batch.mismatch, self._base)
+        return (logps - batch.mismatch_reference).double().sum().cpu()
+
+    def _validation_batches(self, examples: Examples | None, token_budget: int, multiple: int) -> list[Batch]:
+        """This process's share, filled up with empty batches."""
+        if examples is None:
+            return []
+        size, process = self.accelerator.num_processes, self.accelerator.process_index
+        packs = make_packs(examples.encoded, range(len(examples.encoded)), token_budget)
+        packs += [[] for _ in range(-len(packs) % size)]
+        batches = Batches(examples, packs[process::size], self._objective, multiple)
+        return [batches[index].to(self.args.device) for index in range(len(batches))]
+
+
+def _the_one(batches: list[Batch]) -> Batch:
+    (batch,) = batches
+    return batch
