@@ -113,7 +113,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "simpo": lambda a, b, c, d: losses.simpo(Logps(a, b), beta=2.0, gamma=0.5),
     "orpo": lambda a, b, c, d: losses.odds_ratio(Logps(-a.exp(), -b.exp())),
     "kto": lambda a, b, c, d: losses.kto(
-        a, c, torch.tensor([True, False]), d.sum().detach(), beta=0.3, chosen_weight=1.0, rejected_weight=0.7
+        a, c, torch.tensor([True, False]), torch.tensor(0.4), beta=0.3, chosen_weight=1.0, rejected_weight=0.7
     ),
     "plackett_luce": lambda a, b, c, d: losses.plackett_luce(
         torch.stack([a, b, c], 1), torch.tensor([[0.3, 0.1, 0.2], [0.5, 0.5, 0.0]]), torch.ones(2, 3, dtype=torch.bool)

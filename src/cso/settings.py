@@ -19,6 +19,7 @@ Above0 = Annotated[float, Field(gt=0)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Role = Literal["seeker", "supporter", "strategist", "judge"]
 Objective = Literal["sft", "dpo", "ipo", "simpo", "orpo", "kto", "plackett_luce", "q_margin"]
+Tuning = Literal["full", "lora"]
 ROLES: tuple[Role, ...] = ("seeker", "supporter", "strategist", "judge")
 Assignment = Annotated[str, "KEY=VALUE, the key with dots, the value as in YAML"]
 
@@ -156,7 +157,7 @@ class TrainSettings(_Settings):
     model: ModelSettings = ModelSettings()
     objective: Objective = "dpo"
     parameters: dict[str, float] = {}  # of the objective, such as beta; what is left out has the objective's default
-    tuning: Literal["lora", "full"] = "lora"
+    tuning: Tuning = "lora"
     lora: LoraSettings = LoraSettings()
     packing: PackingSettings = PackingSettings()
     epochs: Positive = 3  # this and the next two: Table 13, CSO by LoRA on LLaMA-3.1-8B-Instruct

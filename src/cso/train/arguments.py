@@ -74,30 +74,6 @@ def training_arguments(
     All epochs of the plan are one to Trainer, so "epoch" in a strategy becomes so many steps. `measure`: there are
     examples held out.
     """
-    told: dict[str, object] = dict(settings.arguments)
-    steps = len(plan.steps)
-    for strategy in ("save", "eval", "logging"):
-        if told.get(f"{strategy}_strategy") == "epoch":
-            told[f"{strategy}_strategy"] = "steps"
-            told[f"{strategy}_steps"] = plan.steps_per_epoch
-    if told.get("deepspeed") == "zero2":
-        told["deepspeed"] = str(resources.files("cso.train").joinpath("deepspeed", "zero2.json"))
-    defaults: dict[str, object] = {
-        "lr_scheduler_type": "cosine",
-        "warmup_steps": 0.1,  # a share of all steps
-        "max_grad_norm": 1.0,
-        "logging_steps": max(1, min(10, steps // 50)),
-        "save_strategy": "steps",
-        "save_steps": min(100, plan.steps_per_epoch),
-        "save_total_limit": 2,
-        "eval_strategy": "steps" if measure else "no",
-        "eval_steps": plan.steps_per_epoch,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "use_cpu": training_device().type == "cpu",
-        "dataloader_pin_memory": False,
-        "ddp_find_unused_parameters": False,
-    }
     ours: dict[str, object] = {
         "output_dir": str(folder),
         "per_device_train_batch_size": 1,  # a pack
@@ -109,9 +85,42 @@ def training_arguments(
         "remove_unused_columns": False,
         "eval_on_start": measure and not resumes,
     }
+    values = _defaults(plan, measure) | _told(settings, plan) | ours
     try:
-        arguments = TrainingArguments(**defaults | told | ours)  # pyright: ignore[reportArgumentType]
+        arguments = TrainingArguments(**values)  # pyright: ignore[reportArgumentType]
     except (ValueError, TypeError, ImportError, OSError) as error:
         raise InputError(f"train.arguments: {error}") from error
     arguments._n_gpu = min(1, arguments.n_gpu)  # pyright: ignore[reportPrivateUsage]  # a process a GPU: torchrun
     return arguments
+
+
+def _defaults(plan: Plan, measure: bool) -> dict[str, object]:
+    """What a user can set otherwise."""
+    return {
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.1,  # a share of all steps
+        "max_grad_norm": 1.0,
+        "logging_steps": max(1, min(10, len(plan.steps) // 50)),
+        "save_strategy": "steps",
+        "save_steps": min(100, plan.steps_per_epoch),
+        "save_total_limit": 2,
+        "eval_strategy": "steps" if measure else "no",
+        "eval_steps": plan.steps_per_epoch,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": training_device().type == "cpu",
+        "dataloader_pin_memory": False,
+        "ddp_find_unused_parameters": False,
+    }
+
+
+def _told(settings: TrainSettings, plan: Plan) -> dict[str, object]:
+    """What the user set, in Trainer's terms."""
+    told: dict[str, object] = dict(settings.arguments)
+    for strategy in ("save", "eval", "logging"):
+        if told.get(f"{strategy}_strategy") == "epoch":
+            told[f"{strategy}_strategy"] = "steps"
+            told[f"{strategy}_steps"] = plan.steps_per_epoch
+    if told.get("deepspeed") == "zero2":
+        told["deepspeed"] = str(resources.files("cso.train").joinpath("deepspeed", "zero2.json"))
+    return told

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -45,9 +46,8 @@ class Backbone:
     def score(self, pack: Pack) -> Tensor:
         """The log-probability of each reply of a pack, without gradient: `[C]`."""
         self.model.eval()
-        there = Pack(*(tensor.to(self.device) for tensor in pack))
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return reply_logps(self.model, there, self.base)[0]
+            return reply_logps(self.model, pack.to(self.device), self.base)[0]
 
     def without_adapter(self) -> AbstractContextManager[None]:
         """Meanwhile the model is the one that training began from."""
@@ -87,11 +87,12 @@ def load_backbone(settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, d
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(_unloadable(told.name, error)) from error
-    rows = base.get_input_embeddings().weight.shape[0]
+    rows = cast(nn.Embedding, base.get_input_embeddings()).num_embeddings
     if len(tokenizer) > rows:
         raise InputError(f"model {told.name}: its tokenizer has {len(tokenizer)} tokens, the model {rows}")
     model = base if settings.tuning == "full" else adapted(base, settings.lora)
-    return Backbone(tokenizer, base, model.to(device), device, bf16)
+    cast(nn.Module, model).to(device)
+    return Backbone(tokenizer, base, model, device, bf16)
 
 
 def adapted(base: PreTrainedModel, settings: LoraSettings) -> nn.Module:

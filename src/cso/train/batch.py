@@ -24,6 +24,14 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Examples:
+    """Encoded examples, with what is known of each."""
+
+    encoded: Sequence[Encoded]
+    known: Sequence[Known]
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """`B` examples, none perhaps, whose replies are scored by one pack."""
 
@@ -44,10 +52,8 @@ class Batch:
 
         def moved(value: object) -> object:
             match value:
-                case Tensor():
+                case Tensor() | Pack():
                     return value.to(device, non_blocking=non_blocking)
-                case Pack():
-                    return Pack(*(tensor.to(device, non_blocking=non_blocking) for tensor in value))
                 case _:
                     return value
 
@@ -74,14 +80,12 @@ class Batch:
         )
 
 
-def make_batch(
-    examples: Sequence[Encoded], known: Sequence[Known], members: Sequence[int], objective: Objective, *, multiple: int
-) -> Batch:
+def make_batch(examples: Examples, members: Sequence[int], objective: Objective, *, multiple: int = 1) -> Batch:
     """The batch of the examples `members`; a pack's length is made a multiple of `multiple`."""
-    chosen = [examples[index] for index in members]
+    chosen = [examples.encoded[index] for index in members]
+    facts = [examples.known[index] for index in members]
     most = max((len(example.replies) for example in chosen), default=1)
     sequences = [(example.prompt, reply) for example in chosen for reply in example.replies]
-    facts = [known[index] for index in members]
     mismatched = [
         (example.prompt, fact.mismatch)
         for example, fact in zip(chosen, facts, strict=True)

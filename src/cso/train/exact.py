@@ -17,7 +17,7 @@ BFLOAT16 = (0.5, 0.02)
 def check_packing(backbone: Backbone, examples: Sequence[Encoded], name: str) -> None:
     """Score two replies that differ as one pack and one by one. Raises InputError where a model cannot be packed."""
     sequences = _two_sequences(examples)
-    packed = backbone.score(build_pack(sequences, multiple=backbone.multiple)).tolist()
+    packed = map(float, backbone.score(build_pack(sequences, multiple=backbone.multiple)))
     single = [float(backbone.score(build_pack([one], multiple=backbone.multiple))[0]) for one in sequences]
     least, share = BFLOAT16 if backbone.bf16 else FLOAT32
     for together, alone in zip(packed, single, strict=True):

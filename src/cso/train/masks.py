@@ -3,6 +3,8 @@
 A mask is one tensor, or one for each kind of layer where a model alternates full and sliding attention (Gemma-2 and 3).
 """
 
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -67,7 +67,7 @@ def means(sums: Tensor) -> dict[str, float]:
 
     `tokens` were computed, `tokens_saved` is the share that sharing saved of the tokens of all replies one by one.
     """
-    total: Mapping[str, float] = dict(zip(SUMS, sums.tolist(), strict=True))
+    total: Mapping[str, float] = dict(zip(SUMS, map(float, sums), strict=True))
     found: dict[str, float] = {}
     for side in ("chosen", "rejected"):
         if total[side]:

@@ -9,9 +9,9 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+import cso.train.losses as losses
 from cso.errors import InputError
 from cso.settings import Objective as Name
-from cso.train import losses
 from cso.train.encode import Encoded
 from cso.train.examples import Kind
 from cso.train.losses import Logps
@@ -231,13 +231,14 @@ OBJECTIVES: Mapping[Name, type[Sft | Dpo | Ipo | SimPo | Orpo | Kto | PlackettLu
 def make_objective(name: Name, parameters: Mapping[str, float]) -> Objective:
     """The objective of that name; what `parameters` leaves out has its default. Raises InputError."""
     kind = OBJECTIVES[name]
-    known = [field.name for field in fields(kind)]
+    known = {field.name: field.type for field in fields(kind)}
     for key, value in parameters.items():
         if key not in known:
             raise InputError(f"train.parameters: {name} has {', '.join(known) or 'no parameters'}; found {key}")
         if value < 0 or (key == "beta" and value == 0):
             raise InputError(f"train.parameters.{key}: expected a number above 0, found {value}")
-    return kind(**parameters)
+    switches = {key: bool(value) for key, value in parameters.items() if known[key] == "bool"}
+    return kind(**{**parameters, **switches})  # pyright: ignore[reportArgumentType]
 
 
 def _pair(values: Tensor) -> Logps:

@@ -32,6 +32,10 @@ class Pack(NamedTuple):
     def tokens(self) -> int:
         return len(self.input_ids)
 
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Pack:
+        """The same on another device."""
+        return Pack(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))
+
 
 def build_pack(
     sequences: Sequence[tuple[Tokens, Tokens]], *, prompts: bool = False, multiple: int = 1, pad: int = 0

@@ -1,16 +1,24 @@
 """Log-probabilities by the model that training begins from, computed once, in packs as large as the budget allows."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import cast
 
 import torch
+from accelerate.utils import reduce
 from torch import Tensor
 
 from cso.errors import InputError
-from cso.train.batch import Known
+from cso.train.arguments import process_index, processes
+from cso.train.backbone import Backbone
+from cso.train.batch import Examples, Known
 from cso.train.encode import Encoded
+from cso.train.objectives import Objective
 from cso.train.pack import Pack, build_pack
 from cso.train.plan import make_packs
 from cso.train.trie import Tokens
@@ -63,12 +71,32 @@ def score_all(
     return logps
 
 
-def known_of(examples: Sequence[Encoded], logps: Tensor) -> list[Known]:
-    """What `score_all` found, example by example."""
-    numbers: list[float] = logps.tolist()
-    known: list[Known] = []
-    at = 0
-    for example in examples:
-        known.append(Known(numbers[at : at + len(example.replies)]))
-        at += len(example.replies)
-    return known
+def known(
+    examples: Sequence[Encoded], objective: Objective, backbone: Backbone, token_budget: int, seed: int
+) -> Examples:
+    """The examples with what the backbone, its adapter off, says of their replies; for KTO also of mismatched ones."""
+    if not objective.uses_reference:
+        return Examples(examples, [Known([]) for _ in examples])
+
+    def reference(asked: Sequence[Encoded]) -> list[list[float]]:
+        with backbone.without_adapter():
+            logps = score_all(
+                asked,
+                backbone.score,
+                token_budget=token_budget,
+                multiple=backbone.multiple,
+                process=process_index(),
+                processes=processes(),
+            )
+        everyones = cast(Tensor, reduce(logps.to(backbone.device), "sum"))
+        numbers = iter(map(float, everyones))
+        return [[next(numbers) for _ in example.replies] for example in asked]
+
+    own = reference(examples)
+    if objective.kind != "labelled" or not examples:
+        return Examples(examples, [Known(logps) for logps in own])
+    drawn = mismatches(examples, seed=seed)
+    crossed = reference([replace(example, replies=[reply]) for example, reply in zip(examples, drawn, strict=True)])
+    return Examples(
+        examples, [Known(logps, reply, other[0]) for logps, reply, other in zip(own, drawn, crossed, strict=True)]
+    )

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from filelock import FileLock
@@ -83,8 +84,8 @@ def make_tiny(dialogues: Sequence[Dialogue], taxonomy: Taxonomy, folder: Path, *
                 max_position_embeddings=4096,
                 tie_word_embeddings=True,
                 bos_token_id=None,
-                eos_token_id=tokenizer.convert_tokens_to_ids(END),
-                pad_token_id=tokenizer.convert_tokens_to_ids(PAD),
+                eos_token_id=cast(int, tokenizer.eos_token_id),
+                pad_token_id=cast(int, tokenizer.pad_token_id),
             )
         )
     _fit(model, [_lesson(dialogue, taxonomy, tokenizer) for dialogue in dialogues], epochs)

@@ -5,28 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 
-from cso.train.batch import Batch, Known, make_batch
-from cso.train.encode import Encoded
+from cso.train.batch import Batch, Examples, make_batch
 from cso.train.logps import reply_logps
 from cso.train.measures import SUMS, means, measures
 from cso.train.objectives import Objective
 from cso.train.plan import Members, Plan, make_packs
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Encoded examples, with what the reference says of them."""
-
-    encoded: Sequence[Encoded]
-    known: Sequence[Known]
 
 
 class Batches(Dataset[Batch]):
@@ -39,8 +30,7 @@ class Batches(Dataset[Batch]):
         return len(self._packs)
 
     def __getitem__(self, index: int) -> Batch:
-        known = self._examples.known
-        return make_batch(self._examples.encoded, known, self._packs[index], self._objective, multiple=self._multiple)
+        return make_batch(self._examples, self._packs[index], self._objective, multiple=self._multiple)
 
 
 class PackTrainer(Trainer):
@@ -60,7 +50,7 @@ class PackTrainer(Trainer):
         objective: Objective,
         plan: Plan,
         training: Examples,
-        validation: Examples | None,
+        validation: Examples,
         token_budget: int,
         multiple: int,
         refuse: Callable[[Batch, Tensor], None],
@@ -72,9 +62,9 @@ class PackTrainer(Trainer):
         super().__init__(
             model,
             args,
-            data_collator=_the_one,
+            data_collator=cast(Any, _the_one),  # Trainer itself expects dicts
             train_dataset=Batches(training, packs, objective, multiple),
-            eval_dataset=None if validation is None else Batches(validation, [], objective, multiple),
+            eval_dataset=Batches(validation, [], objective, multiple),
             processing_class=tokenizer,
             callbacks=callbacks,
         )
@@ -106,27 +96,26 @@ class PackTrainer(Trainer):
 
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
         """Loss and measures on the examples held out; nothing where there are none."""
-        model = self.model_wrapped
+        model = self._called()
         model.eval()
         sums = torch.zeros(len(SUMS), dtype=torch.float64)
         with torch.no_grad(), self.compute_loss_context_manager():
             self._counts, self._divergence = self._step_totals(self._validation)
             for batch in self._validation:
                 sums += self._loss(model, batch)[1].cpu()
-        sums = self.accelerator.reduce(sums.to(self.args.device), "sum").cpu()
+        sums = self._over_processes(sums)
         found = {"eval_loss": float(sums[SUMS.index("loss")])}
         found |= {f"eval_{name}": value for name, value in means(sums).items() if not name.startswith("tokens")}
         self.log(found)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)  # pyright: ignore
         return found
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """With the measures since the last log. Epochs are counted as the plan has them."""
         if "loss" in logs:
-            sums = self.accelerator.reduce(self._sums.to(self.args.device), "sum").cpu()
-            logs |= means(sums)
+            logs |= means(self._over_processes(self._sums))
             self._sums.zero_()
-        if self.state.epoch is not None:
+        if self.is_in_train:
             self.state.epoch = self.state.global_step / max(1, self._plan.steps_per_epoch)
         super().log(logs, start_time)
 
@@ -156,8 +145,7 @@ class PackTrainer(Trainer):
         """Examples and tokens of a step over all processes, at least 1; and the divergence where KTO needs it."""
         counts = [sum(len(batch.members) for batch in batches), sum(batch.token_count for batch in batches)]
         gain = sum((self._mismatched_gain(batch) for batch in batches), torch.zeros((), dtype=torch.float64))
-        totals = torch.tensor([*counts, float(gain)], dtype=torch.float64, device=self.args.device)
-        totals = self.accelerator.reduce(totals, "sum").cpu()
+        totals = self._over_processes(torch.tensor([*counts, float(gain)], dtype=torch.float64))
         held = totals[:2].clamp(min=1)
         return held, (totals[2] / held[0]).clamp(min=0).float()
 
@@ -165,16 +153,22 @@ class PackTrainer(Trainer):
         """How much likelier than by the reference replies of other trees are, summed over the batch."""
         if batch.mismatch is None or batch.mismatch_reference is None:
             return torch.zeros((), dtype=torch.float64)
-        batch = batch.to(self.args.device)
-        self.model_wrapped.eval()
+        model = self._called()
+        model.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
-            logps, _ = reply_logps(self.model_wrapped, batch.mismatch, self._base)
-        return (logps - batch.mismatch_reference).double().sum().cpu()
+            logps, _ = reply_logps(model, batch.mismatch.to(self.args.device), self._base)
+        return (logps.cpu() - batch.mismatch_reference.cpu()).double().sum()
 
-    def _validation_batches(self, examples: Examples | None, token_budget: int, multiple: int) -> list[Batch]:
+    def _called(self) -> nn.Module:
+        """The model as Trainer has wrapped it by now."""
+        return cast(nn.Module, self.model_wrapped)
+
+    def _over_processes(self, numbers: Tensor) -> Tensor:
+        """Summed over all processes."""
+        return cast(Tensor, self.accelerator.reduce(numbers.to(self.args.device), "sum")).cpu()
+
+    def _validation_batches(self, examples: Examples, token_budget: int, multiple: int) -> list[Batch]:
         """This process's share, filled up with empty batches."""
-        if examples is None:
-            return []
         size, process = self.accelerator.num_processes, self.accelerator.process_index
         packs = make_packs(examples.encoded, range(len(examples.encoded)), token_budget)
         packs += [[] for _ in range(-len(packs) % size)]

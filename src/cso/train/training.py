@@ -5,41 +5,39 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
-from accelerate.utils import reduce
 from torch import Tensor
 from transformers import set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+import cso.train.arguments as arguments
 from cso.errors import InputError
 from cso.files import remove, write_jsonl, write_text
 from cso.settings import TrainSettings
 from cso.taxonomy import Taxonomy
-from cso.train import arguments
 from cso.train.backbone import Backbone, load_backbone, load_tokenizer
-from cso.train.batch import Batch, Known
+from cso.train.batch import Batch
 from cso.train.card import model_card
-from cso.train.encode import Encoded, encode
+from cso.train.dataset import Dataset, load_dataset
+from cso.train.encode import Encoded
 from cso.train.exact import check_packing
-from cso.train.examples import Example, read_examples
+from cso.train.examples import Example
 from cso.train.identity import CHECKPOINTS, DONE, begin, identity_of, last_checkpoint
 from cso.train.metrics import Entry, MetricsFile
 from cso.train.objectives import Objective, make_objective
-from cso.train.plan import make_plan
-from cso.train.reference import known_of, mismatches, score_all
-from cso.train.trainer import Examples, PackTrainer
+from cso.train.plan import Plan, make_plan
+from cso.train.reference import known
+from cso.train.trainer import PackTrainer
 
 METRICS = "metrics.jsonl"
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 REFUSED = "refused_batch.jsonl"
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 Say = Callable[[str], None]
 Observe = Callable[[Entry, int], None]
@@ -51,14 +49,6 @@ class Trained:
 
     folder: Path
     log: Sequence[Entry]
-
-
-@dataclass(frozen=True, slots=True)
-class _Data:
-    """What is trained on, and what is held out and measured."""
-
-    training: list[Encoded]
-    validation: list[Encoded]
 
 
 def train(
@@ -83,49 +73,66 @@ def train(
     objective = make_objective(settings.objective, settings.parameters)
     arguments.check_arguments(settings)
     tokenizer = load_tokenizer(settings.model, say)
-    examples = _examples(preferences, objective, taxonomy)
-    packing = settings.packing
-    encoding = encode(tokenizer, examples, max_length=packing.max_length, max_target_length=packing.max_target_length)
-    for note in encoding.notes():
-        say(note)
-    data = split(encoding.encoded, settings.validation, seed=settings.seed)
-    identity = identity_of(settings, [*data.training, *data.validation], arguments.processes())
+    dataset = load_dataset(preferences, objective, tokenizer, settings, taxonomy, say)
+    identity = identity_of(settings, [*dataset.training, *dataset.validation], arguments.processes())
     if begin(folder, identity, restart=restart):
         say(f"{folder} holds this training already, done")
         return Trained(folder, _log(folder))
     set_seed(settings.seed)
-    backbone = load_backbone(settings, tokenizer, arguments.training_device())
-    with _memory_advice(settings):
-        return _train(folder, settings, objective, data, backbone, say, observe)
+    with _memory_advice():
+        backbone = load_backbone(settings, tokenizer, arguments.training_device())
+        check_packing(backbone, dataset.training, settings.model.name)
+        trainer, checkpoint = _trainer(folder, settings, objective, dataset, backbone, say, observe)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        _save(trainer, folder, settings)
+    return Trained(folder, _log(folder))
 
 
-def split(examples: Sequence[Encoded], share: float, *, seed: int) -> _Data:
-    """Hold out the examples of `share` of the trees, drawn by `seed`, but neither all nor none. 0 holds out none."""
-    trees = sorted({example.example.tree for example in examples})
-    if share == 0:
-        return _Data(list(examples), [])
-    if len(trees) < 2:
-        raise InputError("train.validation: expected examples of at least two dialogues, to hold one out")
-    count = min(max(1, round(share * len(trees))), len(trees) - 1)
-    held_out = set(random.Random(seed).sample(trees, count))
-    return _Data(
-        [example for example in examples if example.example.tree not in held_out],
-        [example for example in examples if example.example.tree in held_out],
-    )
-
-
-def _train(
+def _trainer(
     folder: Path,
     settings: TrainSettings,
     objective: Objective,
-    data: _Data,
+    dataset: Dataset,
     backbone: Backbone,
     say: Say,
     observe: Observe,
-) -> Trained:
+) -> tuple[PackTrainer, str | None]:
+    """A trainer that is ready to train, and the checkpoint it goes on from."""
     budget = arguments.token_budget(settings, backbone.device)
+    plan = _plan(settings, dataset, budget, say)
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is not None:
+        say(f"going on from {checkpoint}")
+    told = arguments.training_arguments(
+        settings,
+        folder / CHECKPOINTS,
+        plan,
+        bf16=backbone.bf16,
+        measure=bool(dataset.validation),
+        resumes=checkpoint is not None,
+    )
+    trainer = PackTrainer(
+        backbone.model,
+        told,
+        base=backbone.base,
+        objective=objective,
+        plan=plan,
+        training=known(dataset.training, objective, backbone, budget, settings.seed),
+        validation=known(dataset.validation, objective, backbone, budget, settings.seed),
+        token_budget=budget,
+        multiple=backbone.multiple,
+        refuse=_refusal(folder, dataset.training),
+        tokenizer=backbone.tokenizer,
+        callbacks=[MetricsFile(folder / METRICS, observe)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    return trainer, str(checkpoint) if checkpoint else None
+
+
+def _plan(settings: TrainSettings, dataset: Dataset, budget: int, say: Say) -> Plan:
     plan = make_plan(
-        data.training,
+        dataset.training,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         trees_per_step=settings.packing.trees_per_step,
@@ -135,86 +142,7 @@ def _train(
     )
     if plan.oversize:
         say(f"{plan.oversize} packs are larger than {budget} tokens: examples that alone exceed the budget")
-    checkpoint = last_checkpoint(folder)
-    told = arguments.training_arguments(
-        settings,
-        folder / CHECKPOINTS,
-        plan,
-        bf16=backbone.bf16,
-        measure=bool(data.validation),
-        resumes=checkpoint is not None,
-    )
-    check_packing(backbone, data.training, settings.model.name)
-    if objective.uses_reference:
-        say("asking the reference")
-    training, validation = (
-        _known(part, objective, backbone, budget, settings.seed) for part in (data.training, data.validation)
-    )
-    trainer = PackTrainer(
-        backbone.model,
-        told,
-        base=backbone.base,
-        objective=objective,
-        plan=plan,
-        training=training,
-        validation=validation,
-        token_budget=budget,
-        multiple=backbone.multiple,
-        refuse=_refusal(folder, data.training),
-        tokenizer=backbone.tokenizer,
-        callbacks=[MetricsFile(folder / METRICS, observe)],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    if checkpoint is not None:
-        say(f"going on from {checkpoint}")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    _save(trainer, folder, settings)
-    return Trained(folder, _log(folder))
-
-
-def _examples(
-    preferences: Path | Sequence[Example], objective: Objective, taxonomy: Taxonomy | None
-) -> Sequence[Example]:
-    if not isinstance(preferences, Path):
-        return preferences
-    examples = read_examples(preferences, objective.kind, taxonomy=taxonomy)
-    without = next((example for example in examples if not example.values), None)
-    if objective.uses_values and without is not None:
-        raise InputError(f"{without.source}: expected Q of each reply (chosen_q, rejected_q), which the objective uses")
-    return examples
-
-
-def _known(
-    examples: list[Encoded], objective: Objective, backbone: Backbone, budget: int, seed: int
-) -> Examples | None:
-    """The examples with what the reference says of them; None where there are none."""
-    if not examples:
-        return None
-    if not objective.uses_reference:
-        return Examples(examples, [Known([]) for _ in examples])
-
-    def reference(asked: Sequence[Encoded]) -> list[Known]:
-        with backbone.without_adapter():
-            logps = score_all(
-                asked,
-                backbone.score,
-                token_budget=budget,
-                multiple=backbone.multiple,
-                process=arguments.process_index(),
-                processes=arguments.processes(),
-            )
-        return known_of(asked, cast(Tensor, reduce(logps.to(backbone.device), "sum")).cpu())
-
-    known = reference(examples)
-    if objective.kind == "labelled":
-        drawn = mismatches(examples, seed=seed)
-        crossed = [replace(example, replies=[reply]) for example, reply in zip(examples, drawn, strict=True)]
-        known = [
-            Known(own.reference, reply, other.reference[0])
-            for own, reply, other in zip(known, drawn, reference(crossed), strict=True)
-        ]
-    return Examples(examples, known)
+    return plan
 
 
 def _refusal(folder: Path, examples: Sequence[Encoded]) -> Callable[[Batch, Tensor], None]:
@@ -223,13 +151,11 @@ def _refusal(folder: Path, examples: Sequence[Encoded]) -> Callable[[Batch, Tens
     def refuse(batch: Batch, logps: Tensor) -> None:
         path = folder / REFUSED
         members = [examples[index].example for index in batch.members]
-        write_jsonl(
-            path,
-            (
-                {"source": member.source, "prompt": list(member.prompt), "replies": list(member.replies)}
-                for member in members
-            ),
+        rows = (
+            {"source": member.source, "prompt": list(member.prompt), "replies": list(member.replies)}
+            for member in members
         )
+        write_jsonl(path, rows)
         raise InputError(
             f"the loss is not finite at {', '.join(member.source for member in members[:3])} and others, kept in "
             f"{path}; a lower train.learning_rate or train.model.precision=fp32 may mend it, --restart begins anew"
@@ -254,18 +180,16 @@ def _log(folder: Path) -> list[Entry]:
 
 
 @contextmanager
-def _memory_advice(settings: TrainSettings) -> Iterator[None]:
+def _memory_advice() -> Generator[None]:
     """Where memory does not suffice, say what to lower."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        short = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-            words in str(error) for words in _OUT_OF_MEMORY
-        )
-        if not short:
+        short = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not short and not any(words in str(error) for words in _OUT_OF_MEMORY):
             raise
         raise InputError(
             "out of memory: lower train.packing.token_budget (the tokens of a pack), add "
             "train.arguments.gradient_checkpointing=true, or train adapters (--tuning lora) instead of all weights; "
-            "the command then goes on, with --restart where it had begun"
+            "add --restart, since other settings make another training"
         ) from error

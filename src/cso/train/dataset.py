@@ -1,0 +1,63 @@
+"""What is trained on, and what is held out: from a file to tokens."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from cso.errors import InputError
+from cso.settings import TrainSettings
+from cso.taxonomy import Taxonomy
+from cso.train.encode import Encoded, encode
+from cso.train.examples import Example, read_examples
+from cso.train.objectives import Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Examples as tokens; those of one tree are all trained on, or all held out and measured."""
+
+    training: list[Encoded]
+    validation: list[Encoded]
+
+
+def load_dataset(
+    preferences: Path | Sequence[Example],
+    objective: Objective,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: TrainSettings,
+    taxonomy: Taxonomy | None,
+    say: Callable[[str], None],
+) -> Dataset:
+    """The examples that the objective compares, `settings.validation` of the trees held out. Raises InputError."""
+    if isinstance(preferences, Path):
+        preferences = read_examples(preferences, objective.kind, taxonomy=taxonomy)
+    without = next((example for example in preferences if not example.values), None)
+    if objective.uses_values and without is not None:
+        raise InputError(f"{without.source}: expected Q of each reply (chosen_q, rejected_q), which the objective uses")
+    packing = settings.packing
+    encoding = encode(
+        tokenizer, preferences, max_length=packing.max_length, max_target_length=packing.max_target_length
+    )
+    for note in encoding.notes():
+        say(note)
+    return split(encoding.encoded, settings.validation, seed=settings.seed)
+
+
+def split(examples: Sequence[Encoded], share: float, *, seed: int) -> Dataset:
+    """Hold out the examples of `share` of the trees, drawn by `seed`, but neither all nor none. 0 holds out none."""
+    trees = sorted({example.example.tree for example in examples})
+    if share == 0:
+        return Dataset(list(examples), [])
+    if len(trees) < 2:
+        raise InputError("train.validation: expected examples of at least two dialogues, to hold one out")
+    count = min(max(1, round(share * len(trees))), len(trees) - 1)
+    held_out = set(random.Random(seed).sample(trees, count))
+    return Dataset(
+        [example for example in examples if example.example.tree not in held_out],
+        [example for example in examples if example.example.tree in held_out],
+    )
