@@ -2,10 +2,23 @@
 
 from cso.train.examples import Example, read_examples
 from cso.train.merge import merge_adapter
-from cso.train.objectives import Dpo, Ipo, Kto, Objective, Orpo, PlackettLuce, QMargin, Sft, SimPo, make_objective
+from cso.train.objectives import (
+    OBJECTIVES,
+    Dpo,
+    Ipo,
+    Kto,
+    Objective,
+    Orpo,
+    PlackettLuce,
+    QMargin,
+    Sft,
+    SimPo,
+    make_objective,
+)
 from cso.train.training import Trained, train
 
 __all__ = [
+    "OBJECTIVES",
     "Dpo",
     "Example",
     "Ipo",

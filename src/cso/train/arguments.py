@@ -31,6 +31,7 @@ OURS = {  # what the plan or another setting decides
     "resume_from_checkpoint": "none: the same command goes on",
     "push_to_hub": "none",
     "eval_on_start": "train.validation",
+    "train_sampling_strategy": "train.packing.trees_per_step",
 }
 
 
@@ -84,6 +85,7 @@ def training_arguments(
         "bf16": bf16,
         "remove_unused_columns": False,
         "eval_on_start": measure and not resumes,
+        "train_sampling_strategy": "sequential",  # the plan has shuffled
     }
     values = _defaults(plan, measure) | _told(settings, plan) | ours
     try:

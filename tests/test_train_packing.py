@@ -1,0 +1,173 @@
+"""Packed replies have the log-probabilities and gradients that they have one by one, whatever the architecture."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from cso.train.logps import reply_logps
+from cso.train.masks import HIDDEN, block_mask, dense_mask
+from cso.train.pack import build_pack
+
+VOCABULARY = 40
+SIZES = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+WINDOW = 5  # shorter than the sequences, so that sliding attention matters
+
+MODELS: dict[str, Callable[[], PreTrainedModel]] = {
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SIZES)),
+    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
+    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SIZES)),
+    "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=WINDOW)),
+    "gemma2": lambda: Gemma2ForCausalLM(
+        Gemma2Config(**SIZES, sliding_window=WINDOW, query_pre_attn_scalar=8, attn_implementation="eager")
+    ),
+    "gemma3": lambda: Gemma3ForCausalLM(
+        Gemma3TextConfig(
+            **SIZES,
+            sliding_window=WINDOW,
+            query_pre_attn_scalar=8,
+            layer_types=["sliding_attention", "full_attention"],
+        )
+    ),
+}
+
+
+def model_of(name: str) -> PreTrainedModel:
+    torch.manual_seed(0)
+    model = MODELS[name]()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)  # far from uniform, so that a wrong mask shows
+    return model.eval()
+
+
+def tree(seed: int = 0) -> list[tuple[list[int], list[int]]]:
+    """Replies of a tree-shaped conversation, the awkward ones among them."""
+    draw = random.Random(seed)
+
+    def words(count: int) -> list[int]:
+        return [draw.randrange(3, VOCABULARY) for _ in range(count)]
+
+    opening = words(7)
+    first = [words(4), words(3)]
+    later = opening + first[0] + words(5)
+    other = opening + first[1] + words(6)
+    prefix = words(3)
+    return [
+        (opening, first[0]),
+        (opening, first[1]),
+        (later, prefix),
+        (later, prefix + words(2)),  # the one above begins it
+        (later, words(1)),
+        (later, words(1)),
+        (other, prefix),  # the same reply elsewhere
+        (other, prefix),  # and once more
+        (words(9), words(4)),  # another tree
+    ]
+
+
+def unpacked(model: PreTrainedModel, prompt: list[int], reply: list[int]) -> Tensor:
+    """By the model's own causal attention, on the sequence alone."""
+    ids = torch.tensor([prompt + reply])
+    logps = model(input_ids=ids, use_cache=False).logits[0].float().log_softmax(-1)
+    return sum(
+        (logps[len(prompt) + place - 1, token] for place, token in enumerate(reply)), torch.zeros(())
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_packed_log_probabilities_and_gradients_are_those_of_single_sequences(name: str) -> None:
+    model = model_of(name)
+    weights = torch.linspace(-1, 1, len(tree()))
+    packed, _ = reply_logps(model, build_pack(tree()), model)
+    (packed * weights).sum().backward()
+    gradients = [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+    model.zero_grad()
+    single = torch.stack([unpacked(model, prompt, reply) for prompt, reply in tree()])
+    (single * weights).sum().backward()
+    assert torch.allclose(packed, single, atol=2e-5, rtol=1e-6)
+    expected = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    scale = max(float(gradient.abs().max()) for gradient in expected)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        assert float((ours - theirs).abs().max()) < 1e-5 * max(1, scale)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2"])
+def test_filling_a_pack_up_changes_nothing(name: str) -> None:
+    model = model_of(name)
+    plain, _ = reply_logps(model, build_pack(tree()), model)
+    filled, _ = reply_logps(model, build_pack(tree(), multiple=64), model)
+    assert len(build_pack(tree(), multiple=64).input_ids) % 64 == 0
+    assert torch.allclose(plain, filled, atol=1e-5)
+
+
+def test_prompts_are_scored_from_their_second_token_on() -> None:
+    model = model_of("llama")
+    logps, _ = reply_logps(model, build_pack(tree(), prompts=True), model)
+    expected = [unpacked(model, prompt[:1], prompt[1:]) for prompt, _ in tree()]
+    assert torch.allclose(logps[len(tree()) :], torch.stack(expected), atol=2e-5)
+
+
+def test_an_empty_pack_has_gradients_of_nothing() -> None:
+    model = model_of("llama")
+    logps, zero = reply_logps(model, build_pack([]), model)
+    assert len(logps) == 0
+    zero.backward()
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.parameters())
+    assert any(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_model_without_logits_to_keep_is_asked_for_all_of_them() -> None:
+    class Plain(LlamaForCausalLM):
+        def forward(self, input_ids, attention_mask, position_ids, use_cache):  # type: ignore[override]
+            return super().forward(
+                input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=use_cache
+            )
+
+    model = model_of("llama")
+    plain = Plain(LlamaConfig(**SIZES)).eval()
+    plain.load_state_dict(model.state_dict())
+    expected, _ = reply_logps(model, build_pack(tree()), model)
+    assert torch.allclose(reply_logps(plain, build_pack(tree()), plain)[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_mask_for_flex_attention_shows_what_the_dense_one_shows(name: str) -> None:
+    model, pack = model_of(name), build_pack(tree(), multiple=128)
+    dense, blocks = dense_mask(pack, model.config, torch.float32), block_mask(pack, model.config)
+    pairs = [(dense, blocks)] if isinstance(dense, Tensor) else [(dense[kind], blocks[kind]) for kind in dense]  # type: ignore[index]
+    for one, other in pairs:
+        index = torch.arange(pack.tokens)
+        seen = other.mask_mod(torch.tensor(0), torch.tensor(0), index[:, None], index[None, :])  # type: ignore[union-attr]
+        assert torch.equal(one[0, 0] > HIDDEN / 2, seen)
+        assert other.shape[-2:] == (pack.tokens, pack.tokens)  # type: ignore[union-attr]

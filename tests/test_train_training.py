@@ -1,0 +1,355 @@
+"""Training from end to end: what a step means, going on after a stop, what is saved, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, T5Config, T5ForConditionalGeneration
+
+from cso.errors import InputError, StoreError
+from cso.settings import ModelSettings, PackingSettings
+from cso.taxonomy import load_taxonomy
+from cso.train import OBJECTIVES, merge_adapter, read_examples, train
+from cso.train.examples import Example
+from small_training import furthest, rows, save_model, save_pairs, settings, tokenizer, weights
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_pairs(tmp_path_factory.mktemp("pairs") / "pairs.jsonl")
+
+
+def losses(log: Any) -> list[float]:
+    return [entry["loss"] for entry in log if "loss" in entry]
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_gets_better_at_what_it_minimises(
+    objective: str, tuning: str, model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    rate = 3e-3 if tuning == "full" else 3e-2
+    told = settings(model, objective=objective, tuning=tuning, learning_rate=rate, batch_size=30, epochs=4)
+    log = train(pairs, tmp_path / "out", told).log
+    assert losses(log)[-1] < losses(log)[0] - 1e-3
+
+
+def test_preferred_replies_become_likelier_than_rejected_ones_where_the_strategy_tells(
+    model: Path, tmp_path: Path
+) -> None:
+    """Affirmation is always chosen, Share Information always rejected: held-out dialogues show it."""
+    told = [row | {"chosen": said("Affirmation", row), "rejected": said("Share Information", row)} for row in rows(10)]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in told))
+    log = train(path, tmp_path / "out", settings(model, epochs=6, validation=0.3)).log
+    measured = [entry for entry in log if "eval_loss" in entry]
+    assert measured[0]["step"] == 0
+    assert measured[0]["eval_loss"] == pytest.approx(0.693147, abs=1e-5)
+    assert measured[-1]["eval_rewards/accuracies"] == 1.0
+    assert measured[-1]["eval_logps/accuracies"] == 1.0
+    assert measured[-1]["eval_rewards/margins"] > 0.1
+
+
+def said(strategy: str, row: dict[str, Any]) -> list[dict[str, str]]:
+    words = row["chosen"][0]["content"].split(") ")[1]
+    return [{"role": "assistant", "content": f"({strategy}) {words}"}]
+
+
+def steps_of(budget: int) -> dict[str, Any]:
+    return {"packing": PackingSettings(token_budget=budget), "arguments": {"optim": "sgd"}, "learning_rate": 0.5}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_step_is_the_mean_over_its_examples_however_many_packs_it_takes(
+    objective: str, model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    one = train(pairs, tmp_path / "one", settings(model, objective=objective, **steps_of(4096)))
+    many = train(pairs, tmp_path / "many", settings(model, objective=objective, **steps_of(64)))
+    moved = furthest(weights(one.folder), weights(model))
+    assert furthest(weights(one.folder), weights(many.folder)) < 1e-4 * moved
+    assert losses(one.log) == pytest.approx(losses(many.log), rel=1e-5)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize("objective", ["dpo", "kto"])
+def test_going_on_after_a_stop_comes_to_the_very_same_weights(
+    objective: str, tuning: str, model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    told = settings(model, objective=objective, tuning=tuning, arguments={"save_steps": 2})
+    whole = train(pairs, tmp_path / "whole", told)
+
+    def stop(entry: Any, steps: int) -> None:
+        if entry["step"] == 5:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(pairs, tmp_path / "stopped", told, observe=stop)
+    notes: list[str] = []
+    gone_on = train(pairs, tmp_path / "stopped", told, say=notes.append)
+    assert any("checkpoint-4" in note for note in notes)
+    assert furthest(weights(whole.folder), weights(gone_on.folder)) == 0
+    assert losses(gone_on.log) == losses(whole.log)
+
+
+def test_a_checkpoint_that_was_being_written_is_passed_over(model: Path, pairs: Path, tmp_path: Path) -> None:
+    told = settings(model, arguments={"save_steps": 2})
+    whole = train(pairs, tmp_path / "whole", told)
+    (whole.folder / "README.md").unlink()  # as if it had not been finished
+    newest = max((whole.folder / "checkpoints").iterdir(), key=lambda path: int(path.name.split("-")[1]))
+    (newest / "trainer_state.json").write_text('{"epoch"')
+    before = weights(whole.folder)
+    notes: list[str] = []
+    again = train(pairs, tmp_path / "whole", told, say=notes.append)
+    assert any("going on from" in note and newest.name not in note for note in notes)
+    assert furthest(before, weights(again.folder)) == 0
+
+
+def test_a_training_that_is_done_is_left_as_it_is(model: Path, pairs: Path, tmp_path: Path) -> None:
+    first = train(pairs, tmp_path / "out", settings(model))
+    written = (first.folder / "model.safetensors").stat().st_mtime_ns
+    again = train(pairs, tmp_path / "out", settings(model))
+    assert (again.folder / "model.safetensors").stat().st_mtime_ns == written
+    assert again.log == first.log
+
+
+def test_another_training_does_not_go_on_from_this_one(model: Path, pairs: Path, tmp_path: Path) -> None:
+    train(pairs, tmp_path / "out", settings(model))
+    with pytest.raises(StoreError, match=r"learning_rate: 0.003 there, 0.001 now"):
+        train(pairs, tmp_path / "out", settings(model, learning_rate=1e-3))
+    with pytest.raises(StoreError, match="examples"):
+        train(save_pairs(tmp_path / "others.jsonl", seed=9), tmp_path / "out", settings(model))
+    restarted = train(pairs, tmp_path / "out", settings(model, learning_rate=1e-3), restart=True)
+    assert losses(restarted.log)
+
+
+def test_a_folder_that_holds_something_else_is_not_touched(model: Path, pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("...")
+    with pytest.raises(StoreError, match="is not empty and holds no training"):
+        train(pairs, tmp_path, settings(model), restart=True)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_what_is_saved_loads_with_plain_transformers(model: Path, pairs: Path, tmp_path: Path) -> None:
+    folder = train(pairs, tmp_path / "out", settings(model)).folder
+    loaded = AutoModelForCausalLM.from_pretrained(folder)
+    assert furthest(dict(loaded.state_dict()), weights(folder) | tied(loaded, folder)) == 0
+    assert AutoTokenizer.from_pretrained(folder).chat_template == tokenizer().chat_template
+    assert not list(folder.glob("*.bin"))
+    assert not (folder / "checkpoints").exists()
+    assert "base_model:" in (folder / "README.md").read_text()
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert {"loss", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "tokens"} <= set(
+        lines[0]
+    )
+
+
+def tied(model: Any, folder: Path) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in model.state_dict().items() if name not in weights(folder)}
+
+
+def test_an_adapter_loads_with_peft_and_folds_into_the_same_model(model: Path, pairs: Path, tmp_path: Path) -> None:
+    folder = train(pairs, tmp_path / "out", settings(model, tuning="lora", learning_rate=0.05)).folder
+    ids = torch.arange(1, 40)[None]
+    adapter = AutoPeftModelForCausalLM.from_pretrained(folder)
+    merged = AutoModelForCausalLM.from_pretrained(merge_adapter(folder))
+    base = AutoModelForCausalLM.from_pretrained(model)
+    with torch.no_grad():
+        one, two, three = (each(input_ids=ids).logits for each in (adapter, merged, base))
+    assert torch.allclose(one, two, atol=1e-5)
+    assert not torch.allclose(one, three, atol=1e-3)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert (config["lora_alpha"], config["lora_dropout"]) == (8, 0)
+    assert {name.split(".")[-1] for name in config["target_modules"]} == {
+        *("q_proj", "k_proj", "v_proj", "o_proj"),
+        *("gate_proj", "up_proj", "down_proj"),
+    }
+
+
+def test_histories_that_are_too_long_are_trimmed_and_counted(model: Path, pairs: Path, tmp_path: Path) -> None:
+    notes: list[str] = []
+    told = settings(model, packing=PackingSettings(max_length=40), epochs=1)
+    train(pairs, tmp_path / "out", told, say=notes.append)
+    assert any("lost the oldest turns" in note for note in notes)
+
+
+def test_a_single_pair_can_be_trained_on(model: Path, tmp_path: Path) -> None:
+    path = save_pairs(tmp_path / "pairs.jsonl", trees=1, turns=1, rejected=1)
+    assert losses(train(path, tmp_path / "out", settings(model)).log)[0] == pytest.approx(0.693147, abs=1e-5)
+
+
+def test_weights_of_examples_weigh(model: Path, tmp_path: Path) -> None:
+    """A pair of weight 2 beside one of weight 0.5 (a mean of 1 is not required): the loss is their weighted mean."""
+    told = [row | {"weight": weight} for row, weight in zip(rows(1, 1, 2), (2.0, 0.5), strict=True)]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in told))
+    log = train(path, tmp_path / "out", settings(model)).log
+    assert losses(log)[0] == pytest.approx(0.693147 * 2.5 / 2, abs=1e-5)
+
+
+def test_any_argument_of_trainer_can_be_set_such_as_where_it_reports_to(
+    model: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboard")
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
+    train(pairs, tmp_path / "out", settings(model, arguments={"report_to": "tensorboard"}))
+    assert list((tmp_path / "board").glob("events.*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("bogus", 1, "train.arguments.bogus: transformers.TrainingArguments has no such argument"),
+        ("per_device_train_batch_size", 2, r"it is set elsewhere \(train.batch_size\)"),
+        ("lr_scheduler_type", "nonsense", "train.arguments: .*nonsense"),
+    ],
+)
+def test_arguments_that_trainer_does_not_have_or_that_the_plan_decides_are_refused(
+    name: str, value: object, complaint: str, model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=complaint):
+        train(pairs, tmp_path / "out", settings(model, arguments={name: value}))
+
+
+# What is refused, before hours are spent
+
+
+def test_a_model_that_is_not_there(pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model .*nowhere: expected `tiny`, a folder with config.json"):
+        train(pairs, tmp_path / "out", settings(tmp_path / "nowhere"))
+
+
+def test_a_tokenizer_without_chat_template(pairs: Path, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model")
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(InputError, match="has no chat template; take an instruct model"):
+        train(pairs, tmp_path / "out", settings(folder))
+
+
+def test_a_tokenizer_without_pad_token_is_fine(pairs: Path, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", pad_token_id=None)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    del config["pad_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    assert AutoTokenizer.from_pretrained(folder).pad_token is None
+    assert losses(train(pairs, tmp_path / "out", settings(folder)).log)
+
+
+def test_an_encoder_decoder(pairs: Path, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model")
+    T5ForConditionalGeneration(
+        T5Config(vocab_size=99, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    ).save_pretrained(folder)
+    with pytest.raises(InputError, match="expected a causal language model, found an encoder-decoder"):
+        train(pairs, tmp_path / "out", settings(folder))
+
+
+def test_weights_that_only_pickle_could_load(pairs: Path, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model")
+    torch.save({}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="safetensors"):
+        train(pairs, tmp_path / "out", settings(folder))
+
+
+def test_code_that_comes_with_a_model_is_not_run_unasked(pairs: Path, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.OwnModel"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text("raise SystemExit('it was run')")
+    with pytest.raises(InputError, match="model "):
+        train(pairs, tmp_path / "out", settings(folder))
+
+
+def test_an_adapter_as_the_model(model: Path, pairs: Path, tmp_path: Path) -> None:
+    adapter = train(pairs, tmp_path / "adapter", settings(model, tuning="lora", epochs=1)).folder
+    with pytest.raises(InputError, match="holds an adapter only; fold it into its model first"):
+        train(pairs, tmp_path / "out", settings(adapter))
+
+
+def test_more_tokens_than_the_model_has_rows(pairs: Path, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", vocab_size=100)
+    with pytest.raises(InputError, match=r"its tokenizer has \d+ tokens, the model 100"):
+        train(pairs, tmp_path / "out", settings(folder))
+
+
+def test_flex_attention_without_a_gpu(model: Path, pairs: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    told = settings(model).model_copy(update={"model": ModelSettings(name=str(model), attention="flex_attention")})
+    with pytest.raises(InputError, match="flex_attention trains on a GPU only"):
+        train(pairs, tmp_path / "out", told)
+
+
+def test_a_model_whose_attention_ignores_the_mask(
+    model: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cso.train.logps.dense_mask", lambda pack, config, dtype: None)
+    with pytest.raises(InputError, match=r"by itself and .* packed with another"):
+        train(pairs, tmp_path / "out", settings(model))
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_batch_named_and_kept(
+    model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    told = settings(model, learning_rate=1e30, arguments={"warmup_steps": 0, "max_grad_norm": 0})
+    with pytest.raises(InputError, match=r"the loss is not finite at pairs.jsonl row \d+"):
+        train(pairs, tmp_path / "out", told)
+    kept = [json.loads(line) for line in (tmp_path / "out" / "refused_batch.jsonl").read_text().splitlines()]
+    assert kept
+    assert {"source", "prompt", "replies"} == set(kept[0])
+
+
+@pytest.mark.parametrize(
+    "words", ["CUDA out of memory. Tried to allocate", "DefaultCPUAllocator: can't allocate memory"]
+)
+def test_out_of_memory_says_what_to_lower(
+    words: str, model: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr("cso.train.trainer.reply_logps", fails)
+    with pytest.raises(InputError, match=r"lower train.packing.token_budget"):
+        train(pairs, tmp_path / "out", settings(model))
+
+
+def test_strategies_of_another_taxonomy(model: Path, pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="taxonomy"):
+        train(pairs, tmp_path / "out", settings(model), taxonomy=load_taxonomy("esconv8"))
+
+
+@pytest.mark.parametrize("objective", ["plackett_luce", "q_margin"])
+def test_objectives_by_q_need_q(objective: str, model: Path, tmp_path: Path) -> None:
+    told = [{key: value for key, value in row.items() if not key.endswith("_q")} for row in rows()]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in told))
+    with pytest.raises(InputError, match="_q"):
+        train(path, tmp_path / "out", settings(model, objective=objective))
+
+
+def test_kto_needs_two_dialogues(model: Path, tmp_path: Path) -> None:
+    path = save_pairs(tmp_path / "pairs.jsonl", trees=1)
+    with pytest.raises(InputError, match="at least two dialogues"):
+        train(path, tmp_path / "out", settings(model, objective="kto"))
+
+
+def test_examples_made_in_python_train_as_those_of_a_file(model: Path, pairs: Path, tmp_path: Path) -> None:
+    examples: list[Example] = read_examples(pairs, "pairs")
+    one = train(examples, tmp_path / "one", settings(model))
+    two = train(pairs, tmp_path / "two", settings(model))
+    assert furthest(weights(one.folder), weights(two.folder)) == 0
