@@ -92,7 +92,7 @@ def test_plackett_luce_is_the_likelihood_of_a_ranking_as_choix_has_it() -> None:
     rewards = torch.randn(1, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     values = torch.tensor([[0.3, 0.9, -0.5, 0.1, 0.7, -2.0]], dtype=torch.float64)
     order = values[0].argsort(descending=True).tolist()
-    expected = -choix.log_likelihood_rankings([order], rewards[0].numpy())
+    expected = -choix.log_likelihood_rankings([tuple(order)], rewards[0].numpy())
     loss = losses.plackett_luce(rewards, values, torch.ones(1, 6, dtype=torch.bool))
     assert loss.item() == pytest.approx(expected)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ from cso.train.masks import HIDDEN, block_mask, dense_mask
 from cso.train.pack import build_pack
 
 VOCABULARY = 40
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -49,7 +50,7 @@ MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SIZES)),
     "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=WINDOW)),
     "gemma2": lambda: Gemma2ForCausalLM(
-        Gemma2Config(**SIZES, sliding_window=WINDOW, query_pre_attn_scalar=8, attn_implementation="eager")
+        Gemma2Config(**SIZES, sliding_window=WINDOW, query_pre_attn_scalar=8, attn_implementation="eager")  # pyright: ignore[reportCallIssue]
     ),
     "gemma3": lambda: Gemma3ForCausalLM(
         Gemma3TextConfig(

@@ -183,7 +183,7 @@ def test_histories_that_are_too_long_are_trimmed_and_counted(model: Path, pairs:
     notes: list[str] = []
     told = settings(model, packing=PackingSettings(max_length=40), epochs=1)
     train(pairs, tmp_path / "out", told, say=notes.append)
-    assert any("lost the oldest turns" in note for note in notes)
+    assert any("lost their oldest turns" in note for note in notes)
 
 
 def test_a_single_pair_can_be_trained_on(model: Path, tmp_path: Path) -> None:

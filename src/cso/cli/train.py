@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from cso.recipe import load_recipe
 from rich.console import Console
 
 from cso.cli.options import Assignments, Config, console
 from cso.cli.progress import TrainProgress
 from cso.errors import InputError
+from cso.recipe import load_recipe
 from cso.settings import Settings, TrainSettings, load_settings
 from cso.store import Run, locked
 from cso.taxonomy import Taxonomy
@@ -73,8 +73,12 @@ def _train(
     merge: bool,
     restart: bool,
 ) -> None:
-    from cso.train import merge_adapter, train  # here, because they take seconds to import
+    from transformers.utils import logging  # here, like the next, because they take seconds to import
 
+    from cso.train import merge_adapter, train
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     first = os.environ.get("RANK", "0") == "0"
     with _alone(folder, first), TrainProgress(screen if first else Console(quiet=True)) as progress:
         progress.say(f"training {told.model.name} by {told.objective} ({told.tuning}) on {source}")

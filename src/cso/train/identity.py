@@ -39,7 +39,10 @@ def identity_of(settings: TrainSettings, examples: Sequence[Encoded], processes:
 
 
 def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
-    """Make `folder` hold this training; True where it is done already. Raises StoreError where it holds another."""
+    """Make `folder` hold this training; True where it is done already. Raises StoreError where it holds another.
+
+    Of several processes the first calls it.
+    """
     path = folder / FILE
     if restart and path.exists():
         for entry in folder.iterdir():
@@ -54,6 +57,11 @@ def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
             f"{folder} holds another training ({'; '.join(differences)}). Give the same settings and data to go on "
             f"with it, choose another --name, or add --restart to begin anew"
         )
+    return is_done(folder)
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the training in `folder` came to its end."""
     return (folder / DONE).exists()
 
 

@@ -40,7 +40,7 @@ TEMPLATE = (
 VOCABULARY = 2048
 HIDDEN, LAYERS, HEADS = 128, 2, 2
 EPOCHS, DIALOGUES_PER_STEP, LEARNING_RATE = 8, 2, 3e-3
-TAG_WEIGHT = 0.2  # of the mean loss of strategy tags beside that of all tokens
+TAG_WEIGHT = 1.0  # of the mean loss of strategy tags beside that of all tokens
 VERSION = 1  # to be raised when anything here changes what is made
 
 

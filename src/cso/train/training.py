@@ -28,7 +28,7 @@ from cso.train.dataset import Dataset, load_dataset
 from cso.train.encode import Encoded
 from cso.train.exact import check_packing
 from cso.train.examples import Example
-from cso.train.identity import CHECKPOINTS, DONE, begin, identity_of, last_checkpoint
+from cso.train.identity import CHECKPOINTS, DONE, begin, identity_of, is_done, last_checkpoint
 from cso.train.metrics import Entry, MetricsFile
 from cso.train.objectives import Objective, make_objective
 from cso.train.plan import Plan, make_plan
@@ -75,15 +75,19 @@ def train(
     tokenizer = load_tokenizer(settings.model, say)
     dataset = load_dataset(preferences, objective, tokenizer, settings, taxonomy, say)
     identity = identity_of(settings, [*dataset.training, *dataset.validation], arguments.processes())
-    if begin(folder, identity, restart=restart):
+    first = arguments.process_index() == 0
+    if begin(folder, identity, restart=restart) if first else not restart and is_done(folder):
         say(f"{folder} holds this training already, done")
         return Trained(folder, _log(folder))
     set_seed(settings.seed)
     with _memory_advice():
         backbone = load_backbone(settings, tokenizer, arguments.training_device())
         check_packing(backbone, dataset.training, settings.model.name)
-        trainer, checkpoint = _trainer(folder, settings, objective, dataset, backbone, say, observe)
-        trainer.train(resume_from_checkpoint=checkpoint)
+        checkpoint = None if restart else last_checkpoint(folder)
+        if checkpoint is not None:
+            say(f"going on from {checkpoint}")
+        trainer = _trainer(folder, settings, objective, dataset, backbone, checkpoint, say, observe)
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         _save(trainer, folder, settings)
     return Trained(folder, _log(folder))
 
@@ -94,15 +98,13 @@ def _trainer(
     objective: Objective,
     dataset: Dataset,
     backbone: Backbone,
+    checkpoint: Path | None,
     say: Say,
     observe: Observe,
-) -> tuple[PackTrainer, str | None]:
-    """A trainer that is ready to train, and the checkpoint it goes on from."""
+) -> PackTrainer:
+    """A trainer that is ready to train."""
     budget = arguments.token_budget(settings, backbone.device)
     plan = _plan(settings, dataset, budget, say)
-    checkpoint = last_checkpoint(folder)
-    if checkpoint is not None:
-        say(f"going on from {checkpoint}")
     told = arguments.training_arguments(
         settings,
         folder / CHECKPOINTS,
@@ -127,7 +129,7 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    return trainer, str(checkpoint) if checkpoint else None
+    return trainer
 
 
 def _plan(settings: TrainSettings, dataset: Dataset, budget: int, say: Say) -> Plan:
