@@ -5,7 +5,9 @@ BIN := .venv/bin
 
 demo: .venv/installed  ## the whole pipeline on the embedded default: no key, no download, no GPU
 	$(BIN)/cso search bundled --out runs/demo
-	$(BIN)/cso extract runs/demo
+	$(BIN)/cso extract runs/demo --set extract.balance=weights
+	$(BIN)/cso train runs/demo --objective sft --tuning full --set train.validation=0.1
+	$(BIN)/cso train runs/demo --objective dpo --tuning full --set train.validation=0.1 --name cso
 
 test: .venv/tested  ## every check and every test
 	$(BIN)/ruff check .
@@ -16,10 +18,10 @@ test: .venv/tested  ## every check and every test
 unit: .venv/tested  ## the fast tests only
 	$(BIN)/pytest -n 2 -m "not slow"
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[figures]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[figures,train]'
 	touch $@
 
 .venv/tested: .venv/installed constraints.txt

@@ -42,7 +42,7 @@ def told(model: Path, *more: str) -> list[str]:
 
 
 def train_in_processes(count: int, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(count), "--master_port", "0"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(count), "--standalone"]
     return subprocess.run(
         [*launcher, "-m", "cso", "train", *map(str, arguments)],
         capture_output=True,
