@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from cso.settings import settings_from
+from small_training import save_model, save_pairs
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -21,11 +22,26 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_python_example_runs_and_prints_pairs() -> None:
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     assert len([line for line in example.splitlines() if line.strip()]) <= 10
     done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert " > " in done.stdout
+
+
+@pytest.mark.slow
+def test_the_training_example_trains(tmp_path: Path) -> None:
+    """On a smaller model and its own pairs, from the folder that the example expects."""
+    _, example = blocks("python")
+    (tmp_path / "runs/demo/preferences").mkdir(parents=True)
+    save_pairs(tmp_path / "runs/demo/preferences/pairs.jsonl")
+    save_model(tmp_path / "small")
+    example = "import cso\n" + example.replace("tuning=", "model={'name': 'small'}, tuning=")
+    done = subprocess.run(
+        [sys.executable, "-c", example], capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "train_loss" in done.stdout
 
 
 def test_the_settings_example_is_valid() -> None:

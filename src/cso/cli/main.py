@@ -6,10 +6,10 @@ import io
 import sys
 
 import typer
-from cso.cli.recipes import recipes
 
 from cso.cli.corpus import corpus
 from cso.cli.extract import extract_command
+from cso.cli.recipes import recipes
 from cso.cli.search import search
 from cso.cli.train import train_command
 from cso.errors import BudgetSpent, CsoError
