@@ -47,7 +47,6 @@ def train_in_processes(count: int, *arguments: object, **variables: str) -> subp
         [*launcher, "-m", "cso", "train", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=280,
         env=environment() | {"OMP_NUM_THREADS": "1"} | variables,
         check=False,
     )
@@ -100,6 +99,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(run: Path, model: Path) -
     assert furthest(weights(run / "models" / "killed"), weights(run / "models" / "whole")) == 0
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("objective", ["dpo", "kto"])
 def test_two_processes_come_to_the_weights_of_one(objective: str, run: Path, model: Path) -> None:
     pairs = run / "preferences" / "pairs.jsonl"
@@ -125,6 +125,7 @@ def test_two_processes_come_to_the_weights_of_one(objective: str, run: Path, mod
             assert ours.get(name) == pytest.approx(theirs.get(name), abs=1e-4)
 
 
+@pytest.mark.timeout(600)
 def test_deepspeed_zero_2_on_two_processes_comes_to_the_weights_of_one(run: Path, model: Path) -> None:
     pytest.importorskip("deepspeed")
     said = [run, *told(model, "train.packing.token_budget=100")]
@@ -211,11 +212,12 @@ def test_training_without_the_extra_says_what_to_install(run: Path) -> None:
     assert "training needs peft: pip install 'chain-of-strategy[train]'" in failed.stderr
 
 
+@pytest.mark.timeout(900)
 def test_the_embedded_backbone_is_made_once_and_kept(run: Path, tmp_path: Path) -> None:
     """With a cache of its own; the small part of the work is left to the recipe."""
     variables = os.environ | {"CSO_CACHE": str(tmp_path / "cache")}
     said = command("train", run, "--objective", "sft", "--set", "train.arguments.max_steps=2")
-    first = subprocess.run(said, check=False, capture_output=True, text=True, env=variables, timeout=290)
+    first = subprocess.run(said, check=False, capture_output=True, text=True, env=variables)
     assert first.returncode == 0, first.stderr
     assert "making the embedded backbone, once" in first.stdout
     second = subprocess.run([*said, "--restart"], check=False, capture_output=True, text=True, env=variables)

@@ -125,8 +125,10 @@ def _summarise(screen: Console, trained: Trained) -> None:
         if not entries:
             continue
         numbers = [f"loss {entries[0][f'{prefix}loss']:.3f} -> {entries[-1][f'{prefix}loss']:.3f}"]
-        for name, word in (("rewards/accuracies", "accuracy"), ("logps/accuracies", "chosen likelier")):
-            if f"{prefix}{name}" in entries[-1]:
-                numbers.append(f"{word} {entries[0][f'{prefix}{name}']:.0%} -> {entries[-1][f'{prefix}{name}']:.0%}")
+        first, last = entries[0], entries[-1]
+        if f"{prefix}rewards/accuracies" in last:  # at first there is nothing to be right about
+            numbers.append(f"accuracy {last[f'{prefix}rewards/accuracies']:.0%}")
+        if (likelier := f"{prefix}logps/accuracies") in last:
+            numbers.append(f"chosen likelier than rejected {first[likelier]:.0%} -> {last[likelier]:.0%}")
         screen.print(f"{title}: {', '.join(numbers)}")
     screen.print(f"model: {trained.folder}")

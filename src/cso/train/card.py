@@ -29,7 +29,11 @@ from transformers import AutoTokenizer
 
 model = AutoPeftModelForCausalLM.from_pretrained("PATH")
 tokenizer = AutoTokenizer.from_pretrained("PATH")"""
-_MODEL = _ADAPTER.replace("peft import AutoPeftModel", "transformers import AutoModel").replace("AutoPeft", "Auto")
+_MODEL = """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("PATH")
+tokenizer = AutoTokenizer.from_pretrained("PATH")"""
 
 
 def model_card(settings: TrainSettings, log: Sequence[Entry]) -> str:
