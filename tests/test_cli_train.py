@@ -216,7 +216,8 @@ def test_training_without_the_extra_says_what_to_install(run: Path) -> None:
 def test_the_embedded_backbone_is_made_once_and_kept(run: Path, tmp_path: Path) -> None:
     """With a cache of its own; the small part of the work is left to the recipe."""
     variables = os.environ | {"CSO_CACHE": str(tmp_path / "cache")}
-    said = command("train", run, "--objective", "sft", "--set", "train.arguments.max_steps=2")
+    pairs = run / "preferences" / "pairs.jsonl"
+    said = command("train", run, "--preferences", pairs, "--objective", "sft", "--set", "train.arguments.max_steps=2")
     first = subprocess.run(said, check=False, capture_output=True, text=True, env=variables)
     assert first.returncode == 0, first.stderr
     assert "making the embedded backbone, once" in first.stdout
