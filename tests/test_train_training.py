@@ -353,3 +353,13 @@ def test_examples_made_in_python_train_as_those_of_a_file(model: Path, pairs: Pa
     one = train(examples, tmp_path / "one", settings(model))
     two = train(pairs, tmp_path / "two", settings(model))
     assert furthest(weights(one.folder), weights(two.folder)) == 0
+
+
+def test_kto_can_hold_out_a_single_dialogue(model: Path, pairs: Path, tmp_path: Path) -> None:
+    log = train(pairs, tmp_path / "out", settings(model, objective="kto", validation=0.2)).log
+    assert next(entry["eval_loss"] for entry in log if "eval_loss" in entry) == pytest.approx(0.5, abs=1e-5)
+
+
+def test_a_limit_of_steps_is_kept_and_logged(model: Path, pairs: Path, tmp_path: Path) -> None:
+    log = train(pairs, tmp_path / "out", settings(model, epochs=50, arguments={"max_steps": 2})).log
+    assert len(losses(log)) == 2

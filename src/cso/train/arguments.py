@@ -87,7 +87,8 @@ def training_arguments(
         "eval_on_start": measure and not resumes,
         "train_sampling_strategy": "sequential",  # the plan has shuffled
     }
-    values = _defaults(plan, measure) | _told(settings, plan) | ours
+    told = _told(settings, plan)
+    values = _defaults(plan, measure, told.get("max_steps")) | told | ours
     try:
         arguments = TrainingArguments(**values)  # pyright: ignore[reportArgumentType]
     except (ValueError, TypeError, ImportError, OSError) as error:
@@ -96,13 +97,14 @@ def training_arguments(
     return arguments
 
 
-def _defaults(plan: Plan, measure: bool) -> dict[str, object]:
-    """What a user can set otherwise."""
+def _defaults(plan: Plan, measure: bool, most: object) -> dict[str, object]:
+    """What a user can set otherwise. `most` is a user's limit of steps, if there is one."""
+    steps = min(len(plan.steps), most) if isinstance(most, int) and most > 0 else len(plan.steps)
     return {
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.1,  # a share of all steps
         "max_grad_norm": 1.0,
-        "logging_steps": max(1, min(10, len(plan.steps) // 50)),
+        "logging_steps": max(1, min(10, steps // 50)),
         "save_strategy": "steps",
         "save_steps": min(100, plan.steps_per_epoch),
         "save_total_limit": 2,

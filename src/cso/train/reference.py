@@ -26,19 +26,19 @@ from cso.train.trie import Tokens
 Score = Callable[[Pack], Tensor]  # the log-probability of each reply of a pack: [C]
 
 
-def mismatches(examples: Sequence[Encoded], *, seed: int) -> list[Tokens]:
-    """A reply for each example, drawn from another tree: what KTO's divergence is estimated on.
+def mismatches(examples: Sequence[Encoded], pool: Sequence[Encoded], *, seed: int) -> list[Tokens]:
+    """A reply for each example, drawn from another tree of `pool`: what KTO's divergence is estimated on.
 
     Raises InputError where there is one tree only.
     """
     draw = random.Random(seed)
-    if len({example.example.tree for example in examples}) < 2:
+    if len({example.example.tree for example in pool}) < 2:
         raise InputError("kto: expected replies from at least two dialogues, to estimate the policy's divergence on")
     found: list[Tokens] = []
     for example in examples:
-        other = draw.choice(examples)
+        other = draw.choice(pool)
         while other.example.tree == example.example.tree:
-            other = draw.choice(examples)
+            other = draw.choice(pool)
         found.append(draw.choice(other.replies))
     return found
 
@@ -72,9 +72,14 @@ def score_all(
 
 
 def known(
-    examples: Sequence[Encoded], objective: Objective, backbone: Backbone, token_budget: int, seed: int
+    examples: Sequence[Encoded],
+    pool: Sequence[Encoded],
+    objective: Objective,
+    backbone: Backbone,
+    token_budget: int,
+    seed: int,
 ) -> Examples:
-    """The examples with what the backbone, its adapter off, says of their replies; for KTO also of mismatched ones."""
+    """The examples with what the backbone says, its adapter off; for KTO also of replies drawn from `pool`."""
     if not objective.uses_reference:
         return Examples(examples, [Known([]) for _ in examples])
 
@@ -95,7 +100,7 @@ def known(
     own = reference(examples)
     if objective.kind != "labelled" or not examples:
         return Examples(examples, [Known(logps) for logps in own])
-    drawn = mismatches(examples, seed=seed)
+    drawn = mismatches(examples, pool, seed=seed)
     crossed = reference([replace(example, replies=[reply]) for example, reply in zip(examples, drawn, strict=True)])
     return Examples(
         examples, [Known(logps, reply, other[0]) for logps, reply, other in zip(own, drawn, crossed, strict=True)]

@@ -113,14 +113,19 @@ def _trainer(
         measure=bool(dataset.validation),
         resumes=checkpoint is not None,
     )
+    everything = [*dataset.training, *dataset.validation]
+    training, validation = (
+        known(part, everything, objective, backbone, budget, settings.seed)
+        for part in (dataset.training, dataset.validation)
+    )
     trainer = PackTrainer(
         backbone.model,
         told,
         base=backbone.base,
         objective=objective,
         plan=plan,
-        training=known(dataset.training, objective, backbone, budget, settings.seed),
-        validation=known(dataset.validation, objective, backbone, budget, settings.seed),
+        training=training,
+        validation=validation,
         token_budget=budget,
         multiple=backbone.multiple,
         refuse=_refusal(folder, dataset.training),
