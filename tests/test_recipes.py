@@ -75,9 +75,12 @@ def test_a_row_that_is_not_there_is_refused_with_those_that_are() -> None:
 
 def test_a_recipe_of_one_s_own_is_read_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("model: ./mine\nlora:\n  dpo: {learning_rate: 1.0e-5, lora: {rank: 32}}\n")
+    path.write_text(
+        "model: ./mine\nlora:\n  dpo: {learning_rate: 1.0e-5, lora: {rank: 32}, model: {precision: bf16}}\n"
+    )
     row = load_recipe(path).settings("dpo", "lora")
-    assert (row.model.name, row.learning_rate, row.lora.rank, row.epochs) == ("./mine", 1e-5, 32, 3)
+    assert (row.model.name, row.model.precision) == ("./mine", "bf16")
+    assert (row.learning_rate, row.lora.rank, row.epochs) == (1e-5, 32, 3)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +95,9 @@ def test_a_recipe_of_one_s_own_is_read_from_its_file(tmp_path: Path) -> None:
         ("model: x\nfull: {dpo: {epochs: 0}}", "train.epochs"),
         ("model: x\nfull: {dpo: 3}", "expected settings of train, found 3"),
         ("model: [", "not YAML"),
+        ("model: x\nfull: 3", "expected rows by objective, found 3"),
+        ("model: x\nfull: {dpo: {objective: kto}}", "said above a row, not in it"),
+        ("model: x\nfull: {dpo: {model: {name: y}}}", "said above a row, not in it"),
     ],
 )
 def test_a_recipe_that_cannot_be_read_is_refused(text: str, complaint: str, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     text = bundled_or_own("recipes", name_or_path, what="recipe")
     try:
         content: object = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
         raise InputError(f"recipe {name_or_path}: not YAML; {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"recipe {name_or_path}: expected `model`, `full` and `lora`, found {type(content).__name__}")
@@ -59,7 +59,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     rows: dict[Row, TrainSettings] = {
         (tuning, objective): _row(f"recipe {name_or_path}, {tuning}", tuning, objective, row, model)
         for tuning in tunings
-        for objective, row in cast(dict[Objective, Any], told.get(tuning) or {}).items()
+        for objective, row in _of_tuning(told.get(tuning), f"recipe {name_or_path}, {tuning}").items()
     }
     if not rows:
         raise InputError(f"recipe {name_or_path}: has no rows; expected some under `full` or `lora`, by objective")
@@ -67,10 +67,20 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     return Recipe(name, model, str(told.get("source", "")), rows)
 
 
+def _of_tuning(rows: object, place: str) -> dict[Objective, Any]:
+    if rows is not None and not isinstance(rows, dict):
+        raise InputError(f"{place}: expected rows by objective, found {rows!r}")
+    return cast(dict[Objective, Any], rows or {})
+
+
 def _row(place: str, tuning: Tuning, objective: Objective, row: object, model: str) -> TrainSettings:
     if objective not in get_args(Objective):
         raise InputError(f"{place}: expected an objective ({', '.join(get_args(Objective))}), found {objective}")
     if not isinstance(row, dict):
         raise InputError(f"{place}, {objective}: expected settings of train, found {row!r}")
-    fixed = {"objective": objective, "tuning": tuning, "model": {"name": model}}
-    return settings_from({"train": cast(dict[str, Any], row) | fixed}, source=f"{place}, {objective}").train
+    told = cast(dict[str, Any], row)
+    own = told.get("model") or {}
+    if not isinstance(own, dict) or "name" in own or told.keys() & {"objective", "tuning"}:
+        raise InputError(f"{place}, {objective}: objective, tuning and model name are said above a row, not in it")
+    fixed = {"objective": objective, "tuning": tuning, "model": {**cast(dict[str, Any], own), "name": model}}
+    return settings_from({"train": told | fixed}, source=f"{place}, {objective}").train

@@ -27,6 +27,6 @@ def recipes(
         screen.print(f"{recipe.name}: {recipe.model}; {recipe.source}")
         for (tuning, objective), row in recipe.rows.items():
             parameters = ", ".join(f"{key} {value:g}" for key, value in row.parameters.items())
-            rate = f"{row.learning_rate:.1e}"
+            rate = f"{row.learning_rate:g}"
             table.add_row(recipe.name, tuning, objective, str(row.epochs), str(row.batch_size), rate, parameters)
     screen.print(table)
