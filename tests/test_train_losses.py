@@ -150,7 +150,6 @@ def scores(policy: list[float], reference: list[float], lengths: list[float]) ->
         desirable=torch.ones(1, dtype=torch.bool),
         divergence=torch.zeros(()),
         prompts=torch.zeros(1, 2),
-        prompt_lengths=torch.zeros(1, 2),
     )
 
 
@@ -179,5 +178,5 @@ def test_an_unknown_parameter_is_refused_with_those_there_are(name: str) -> None
 
 
 def test_beta_must_be_above_zero() -> None:
-    with pytest.raises(InputError, match="beta: expected a number above 0, found 0"):
+    with pytest.raises(InputError, match=r"beta: expected a number above 0.*, found 0"):
         make_objective("dpo", {"beta": 0})

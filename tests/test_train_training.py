@@ -363,3 +363,24 @@ def test_kto_can_hold_out_a_single_dialogue(model: Path, pairs: Path, tmp_path: 
 def test_a_limit_of_steps_is_kept_and_logged(model: Path, pairs: Path, tmp_path: Path) -> None:
     log = train(pairs, tmp_path / "out", settings(model, epochs=50, arguments={"max_steps": 2})).log
     assert len(losses(log)) == 2
+
+
+def test_a_loss_that_is_not_finite_on_what_is_held_out_names_what_is_held_out(
+    model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    told = settings(model, learning_rate=1e30, batch_size=99, validation=0.8, arguments={"warmup_steps": 0})
+    with pytest.raises(InputError, match="not finite"):
+        train(pairs, tmp_path / "out", told)
+    kept = [json.loads(line) for line in (tmp_path / "out" / "refused_batch.jsonl").read_text().splitlines()]
+    rows_there = {example.source: list(example.replies) for example in read_examples(pairs, "pairs")}
+    assert all(rows_there[row["source"]] == row["replies"] for row in kept)
+
+
+def test_examples_must_be_of_the_objective_s_kind(model: Path, pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected pairs, found an example of 1 replies"):
+        train(read_examples(pairs, "demonstrations"), tmp_path / "out", settings(model))
+
+
+def test_an_unknown_place_to_report_to_is_refused_before_training(model: Path, pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"train.arguments: "):
+        train(pairs, tmp_path / "out", settings(model, arguments={"report_to": "bogus"}))

@@ -79,7 +79,7 @@ def _row(place: str, tuning: Tuning, objective: Objective, row: object, model: s
     if not isinstance(row, dict):
         raise InputError(f"{place}, {objective}: expected settings of train, found {row!r}")
     told = cast(dict[str, Any], row)
-    own = told.get("model") or {}
+    own: object = told.get("model") or {}
     if not isinstance(own, dict) or "name" in own or told.keys() & {"objective", "tuning"}:
         raise InputError(f"{place}, {objective}: objective, tuning and model name are said above a row, not in it")
     fixed = {"objective": objective, "tuning": tuning, "model": {**cast(dict[str, Any], own), "name": model}}

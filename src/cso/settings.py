@@ -143,7 +143,7 @@ class LoraSettings(_Settings):
 
 
 class PackingSettings(_Settings):
-    """How examples are laid out as tries of tokens. Only the two lengths change what is learned."""
+    """How examples are laid out as tries of tokens. The budget changes speed and memory only."""
 
     token_budget: Positive | None = None  # tokens of a pack; None: 2,048 on a CPU, 8,192 on a GPU
     trees_per_step: Positive = 4  # trees that share a step: fewer share more tokens, more mix better

@@ -56,6 +56,8 @@ def train_command(
     short = {"train.objective": objective, "train.model.name": model, "train.tuning": tuning}
     said = [f"{key}={value}" for key, value in short.items() if value is not None] + list(set_ or [])
     told = _settings(run.settings if run else Settings(), recipe, config, said)
+    if merge and told.tuning == "full":
+        raise InputError("--merge: there is no adapter to fold in with --tuning full")
     folder = run_folder / "models" / _checked_name(name or told.objective)
     source = preferences or run_folder / "preferences" / f"{_FILES.get(told.objective, 'pairs')}.jsonl"
     if preferences is None and not source.exists():
@@ -93,7 +95,10 @@ def _train(
 
 
 def _settings(base: Settings, recipe: str | None, config: Path | None, said: list[str]) -> TrainSettings:
-    """Defaults, then the recipe, then the file, then what was said. `tiny` has a recipe without being told."""
+    """The recipe, or without one the run's own settings or the defaults; then the file, then what was said.
+
+    `tiny` has a recipe without being told.
+    """
     asked = load_settings(config, said, base=base).train
     recipe = recipe or ("tiny" if asked.model.name == "tiny" else None)
     if recipe is None:

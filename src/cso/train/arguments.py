@@ -1,6 +1,6 @@
 """From our settings to `transformers.TrainingArguments`, most of which a user can set beside ours."""
 
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from cso.errors import InputError
 from cso.settings import TrainSettings
@@ -31,6 +32,12 @@ OURS = {  # what the plan or another setting decides
     "resume_from_checkpoint": "none: the same command goes on",
     "push_to_hub": "none",
     "eval_on_start": "train.validation",
+    "save_only_model": "none: a training could not go on from such a checkpoint",
+    "ignore_data_skip": "none: a training could not go on from its checkpoint",
+    "include_num_input_tokens_seen": "none: the log has tokens",
+    "label_smoothing_factor": "none: no objective has it",
+    "use_cpu": "CUDA_VISIBLE_DEVICES",
+    "accelerator_config": "train.packing",
     "train_sampling_strategy": "train.packing.trees_per_step",
 }
 
@@ -55,6 +62,12 @@ def training_device() -> torch.device:
 def token_budget(settings: TrainSettings, device: torch.device) -> int:
     """Tokens of a pack: as set, else by the device."""
     return settings.packing.token_budget or (8192 if device.type == "cuda" else 2048)
+
+
+def machine(settings: TrainSettings, device: torch.device, *, bf16: bool) -> dict[str, object]:
+    """What of the machine shapes steps and rounding: a training goes on only where it is the same."""
+    budget = token_budget(settings, device)
+    return {"processes": processes(), "device": device.type, "bf16": bf16, "token_budget": budget}
 
 
 def check_arguments(settings: TrainSettings) -> None:
@@ -91,7 +104,8 @@ def training_arguments(
     values = _defaults(plan, measure, told.get("max_steps")) | told | ours
     try:
         arguments = TrainingArguments(**values)  # pyright: ignore[reportArgumentType]
-    except (ValueError, TypeError, ImportError, OSError) as error:
+        get_reporting_integration_callbacks(arguments.report_to)  # refused here rather than after hours
+    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
         raise InputError(f"train.arguments: {error}") from error
     arguments._n_gpu = min(1, arguments.n_gpu)  # pyright: ignore[reportPrivateUsage]  # a process a GPU: torchrun
     return arguments

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -85,7 +86,7 @@ def load_backbone(settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, d
             use_safetensors=True,
             trust_remote_code=told.trust_remote_code,
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise InputError(_unloadable(told.name, error)) from error
     rows = cast(nn.Embedding, base.get_input_embeddings()).num_embeddings
     if len(tokenizer) > rows:

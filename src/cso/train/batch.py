@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cso.train.encode import Encoded
+from cso.train.examples import Example
 from cso.train.objectives import Objective, Scores
 from cso.train.pack import Pack, build_pack
 from cso.train.trie import Tokens
@@ -41,7 +42,7 @@ class Batch:
     values: Tensor  # [B, R]
     desirable: Tensor  # [B], bool
     weight: Tensor  # [B]
-    members: tuple[int, ...]  # which examples these are
+    examples: tuple[Example, ...]
     token_count: int  # tokens that a loss a token is averaged over
     unshared: int  # tokens of the same sequences one by one
     mismatch: Pack | None = None  # KTO: each prompt with a reply of another tree
@@ -76,7 +77,6 @@ class Batch:
             desirable=self.desirable,
             divergence=divergence,
             prompts=torch.where(present, logps[place + shift], 0) if with_prompts else nothing,
-            prompt_lengths=torch.where(present, lengths[place + shift], 0) if with_prompts else nothing,
         )
 
 
@@ -98,7 +98,7 @@ def make_batch(examples: Examples, members: Sequence[int], objective: Objective,
         values=_rows([example.example.values for example in chosen], most),
         desirable=torch.tensor([example.example.desirable for example in chosen], dtype=torch.bool),
         weight=torch.tensor([example.example.weight for example in chosen], dtype=torch.float32),
-        members=tuple(members),
+        examples=tuple(example.example for example in chosen),
         token_count=sum(objective.token_count(example) for example in chosen),
         unshared=sum(len(prompt) + len(reply) for prompt, reply in sequences),
         mismatch=build_pack(mismatched, multiple=multiple) if objective.kind == "labelled" else None,

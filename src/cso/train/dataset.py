@@ -13,7 +13,7 @@ from cso.errors import InputError
 from cso.settings import TrainSettings
 from cso.taxonomy import Taxonomy
 from cso.train.encode import Encoded, encode
-from cso.train.examples import Example, read_examples
+from cso.train.examples import Example, Kind, read_examples
 from cso.train.objectives import Objective
 
 
@@ -36,6 +36,9 @@ def load_dataset(
     """The examples that the objective compares, `settings.validation` of the trees held out. Raises InputError."""
     if isinstance(preferences, Path):
         preferences = read_examples(preferences, objective.kind, taxonomy=taxonomy)
+    odd = next((each for each in preferences if not _fits(len(each.replies), objective.kind)), None)
+    if odd is not None:
+        raise InputError(f"{odd.source}: expected {objective.kind}, found an example of {len(odd.replies)} replies")
     without = next((example for example in preferences if not example.values), None)
     if objective.uses_values and without is not None:
         raise InputError(f"{without.source}: expected Q of each reply (chosen_q, rejected_q), which the objective uses")
@@ -46,6 +49,17 @@ def load_dataset(
     for note in encoding.notes():
         say(note)
     return split(encoding.encoded, settings.validation, seed=settings.seed)
+
+
+def _fits(replies: int, kind: Kind) -> bool:
+    """Whether an example of that kind has so many replies."""
+    match kind:
+        case "pairs":
+            return replies == 2
+        case "rankings":
+            return replies >= 2
+        case _:
+            return replies == 1
 
 
 def split(examples: Sequence[Encoded], share: float, *, seed: int) -> Dataset:

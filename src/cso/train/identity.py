@@ -18,13 +18,15 @@ FORMAT = 1
 FILE = "training.json"
 DONE = "README.md"  # the model card is written last
 CHECKPOINTS = "checkpoints"
-LOCK = "lock"  # held by whoever trains here
+LOCK = "lock"  # held by the command that trains here
 
 Identity = Mapping[str, object]
 
 
-def identity_of(settings: TrainSettings, examples: Sequence[Encoded], processes: int) -> Identity:
-    """Everything that decides the weights: settings, examples as tokens, model, number of processes."""
+def identity_of(
+    settings: TrainSettings, model: str, examples: Sequence[Encoded], machine: Mapping[str, object]
+) -> Identity:
+    """What decides the weights: settings, the model's files where it is a folder, examples as tokens, the machine."""
     digest = hashlib.sha256()
     for example in examples:
         content = [example.prompt, example.replies, example.example.weight, example.example.values]
@@ -33,8 +35,8 @@ def identity_of(settings: TrainSettings, examples: Sequence[Encoded], processes:
         "format": FORMAT,
         "settings": settings.model_dump(mode="json"),
         "examples": digest.hexdigest()[:16],
-        "model": _files(Path(settings.model.name)),
-        "processes": processes,
+        "model": _files(Path(model)),
+        **machine,
     }
 
 
@@ -45,8 +47,7 @@ def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
     """
     path = folder / FILE
     if restart and path.exists():
-        for entry in folder.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.name == LOCK or entry.unlink()
+        _clear(folder)
     if not path.exists():
         if folder.exists() and any(entry.name != LOCK for entry in folder.iterdir()):
             raise StoreError(f"{folder} is not empty and holds no training: choose another --name")
@@ -58,6 +59,19 @@ def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
             f"with it, choose another --name, or add --restart to begin anew"
         )
     return is_done(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a training; what says that it is one goes last, so that a removal that was stopped can be repeated."""
+    try:
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name not in (FILE, LOCK):
+                entry.unlink()
+        (folder / FILE).unlink()
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be cleared: {error.strerror or error}; choose another --name") from error
 
 
 def is_done(folder: Path) -> bool:

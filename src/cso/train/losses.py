@@ -75,8 +75,8 @@ def plackett_luce(rewards: Tensor, values: Tensor, present: Tensor) -> Tensor:
     """The negative log-likelihood of the order of `values` if replies are picked by softmax of `rewards`. Ours.
 
     All are `[B, R]`; where `present` is False there is no reply. The best is picked first, then the best of the rest,
-    and so on (Plackett, 1975). Replies of equal value are each picked from all that are not better (Breslow's ties).
-    With two replies of differing value it is DPO.
+    and so on (Plackett, 1975). Replies of equal value are each picked from all that are not better (Breslow's ties);
+    the worst, with nothing to be better than, are not picked. With two replies of differing value it is DPO.
     """
     remaining = (values[:, None, :] <= values[:, :, None]) & present[:, None, :]  # [B, picked, remaining]
     remaining = remaining | torch.eye(rewards.shape[1], dtype=torch.bool, device=rewards.device)

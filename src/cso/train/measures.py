@@ -36,7 +36,7 @@ def measures(objective: Objective, batch: Batch, scores: Scores, loss: Tensor) -
     """
     with torch.no_grad():
         rewards, logps = objective.rewards(scores).double(), scores.policy.double()
-        first = scores.present[:, 0] if len(batch.members) else scores.desirable
+        first = scores.present[:, 0]
         last = (scores.present.sum(-1, keepdim=True) - 1).clamp(min=0)
         paired = scores.present.sum(-1) > 1
         chosen = first & scores.desirable
@@ -45,7 +45,7 @@ def measures(objective: Objective, batch: Batch, scores: Scores, loss: Tensor) -
         margin = torch.where(paired, rewards[:, 0] - last_reward, 0)
         sums: dict[str, Tensor | float] = {
             "loss": loss.detach().double(),
-            "examples": len(batch.members),
+            "examples": len(batch.examples),
             "chosen": chosen.sum(),
             "rejected": rejected.sum(),
             "chosen_reward": torch.where(chosen, rewards[:, 0], 0).sum(),

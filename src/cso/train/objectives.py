@@ -28,7 +28,6 @@ class Scores(NamedTuple):
     desirable: Tensor  # [B], bool: KTO's label
     divergence: Tensor  # [], KTO's z_0; 0 elsewhere
     prompts: Tensor  # [B, R], log-probability of the prompt, summed; 0 where an objective does not score it
-    prompt_lengths: Tensor  # [B, R], tokens of it that are scored
 
 
 class Losses(NamedTuple):
@@ -236,7 +235,7 @@ def make_objective(name: Name, parameters: Mapping[str, float]) -> Objective:
         if key not in known:
             raise InputError(f"train.parameters: {name} has {', '.join(known) or 'no parameters'}; found {key}")
         if value < 0 or (key == "beta" and value == 0):
-            raise InputError(f"train.parameters.{key}: expected a number above 0, found {value}")
+            raise InputError(f"train.parameters.{key}: expected a number above 0 (or 0, but for beta), found {value}")
     switches = {key: bool(value) for key, value in parameters.items() if known[key] == "bool"}
     return kind(**{**parameters, **switches})  # pyright: ignore[reportArgumentType]
 

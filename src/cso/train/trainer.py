@@ -53,7 +53,7 @@ class PackTrainer(Trainer):
         validation: Examples,
         token_budget: int,
         multiple: int,
-        refuse: Callable[[Batch, Tensor], None],
+        refuse: Callable[[Batch], None],
         tokenizer: PreTrainedTokenizerBase,
         callbacks: list[TrainerCallback],
     ) -> None:
@@ -69,6 +69,7 @@ class PackTrainer(Trainer):
             callbacks=callbacks,
         )
         self._base, self._objective, self._plan, self._refuse = base, objective, plan, refuse
+        self._held_out = len(validation.encoded)
         self._validation = self._validation_batches(validation, token_budget, multiple)
         self._sums = torch.zeros(len(SUMS), dtype=torch.float64)
         self._counts = torch.ones(2, dtype=torch.float64)  # examples and tokens of the step
@@ -96,6 +97,8 @@ class PackTrainer(Trainer):
 
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
         """Loss and measures on the examples held out; nothing where there are none."""
+        if not self._held_out:
+            return {}
         model = self._called()
         model.eval()
         sums = torch.zeros(len(SUMS), dtype=torch.float64)
@@ -128,7 +131,7 @@ class PackTrainer(Trainer):
     def _loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """This pack's part of the step's loss, and its measures."""
         logps, zero = reply_logps(model, batch.pack, self._base)
-        if not batch.members:
+        if not batch.examples:
             return zero, torch.zeros(len(SUMS), dtype=torch.float64)
         scores = batch.scores(logps, self._divergence.to(logps.device))
         examples, tokens = self._objective.losses(scores)
@@ -138,12 +141,12 @@ class PackTrainer(Trainer):
         if tokens is not None:
             loss = loss + (batch.weight * tokens).sum() / float(self._counts[1])
         if not torch.isfinite(loss):
-            self._refuse(batch, logps)
+            self._refuse(batch)
         return loss, measures(self._objective, batch, scores, loss)
 
     def _step_totals(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
         """Examples and tokens of a step over all processes, at least 1; and the divergence where KTO needs it."""
-        counts = [sum(len(batch.members) for batch in batches), sum(batch.token_count for batch in batches)]
+        counts = [sum(len(batch.examples) for batch in batches), sum(batch.token_count for batch in batches)]
         gain = sum((self._mismatched_gain(batch) for batch in batches), torch.zeros((), dtype=torch.float64))
         totals = self._over_processes(torch.tensor([*counts, float(gain)], dtype=torch.float64))
         held = totals[:2].clamp(min=1)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from transformers import set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -21,11 +20,10 @@ from cso.errors import InputError
 from cso.files import remove, write_jsonl, write_text
 from cso.settings import TrainSettings
 from cso.taxonomy import Taxonomy
-from cso.train.backbone import Backbone, load_backbone, load_tokenizer
+from cso.train.backbone import Backbone, in_bf16, load_backbone, load_tokenizer, model_place
 from cso.train.batch import Batch
 from cso.train.card import model_card
 from cso.train.dataset import Dataset, load_dataset
-from cso.train.encode import Encoded
 from cso.train.exact import check_packing
 from cso.train.examples import Example
 from cso.train.identity import CHECKPOINTS, DONE, begin, identity_of, is_done, last_checkpoint
@@ -74,14 +72,18 @@ def train(
     arguments.check_arguments(settings)
     tokenizer = load_tokenizer(settings.model, say)
     dataset = load_dataset(preferences, objective, tokenizer, settings, taxonomy, say)
-    identity = identity_of(settings, [*dataset.training, *dataset.validation], arguments.processes())
+    device = arguments.training_device()
+    machine = arguments.machine(settings, device, bf16=in_bf16(settings.model, device))
+    identity = identity_of(
+        settings, model_place(settings.model.name), [*dataset.training, *dataset.validation], machine
+    )
     first = arguments.process_index() == 0
     if begin(folder, identity, restart=restart) if first else not restart and is_done(folder):
         say(f"{folder} holds this training already, done")
         return Trained(folder, _log(folder))
     set_seed(settings.seed)
     with _memory_advice():
-        backbone = load_backbone(settings, tokenizer, arguments.training_device())
+        backbone = load_backbone(settings, tokenizer, device)
         check_packing(backbone, dataset.training, settings.model.name)
         checkpoint = None if restart else last_checkpoint(folder)
         if checkpoint is not None:
@@ -89,7 +91,7 @@ def train(
         trainer = _trainer(folder, settings, objective, dataset, backbone, checkpoint, say, observe)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         _save(trainer, folder, settings)
-    return Trained(folder, _log(folder))
+    return Trained(folder, trainer.state.log_history)
 
 
 def _trainer(
@@ -114,10 +116,8 @@ def _trainer(
         resumes=checkpoint is not None,
     )
     everything = [*dataset.training, *dataset.validation]
-    training, validation = (
-        known(part, everything, objective, backbone, budget, settings.seed)
-        for part in (dataset.training, dataset.validation)
-    )
+    training = known(dataset.training, dataset.training, objective, backbone, budget, settings.seed)
+    validation = known(dataset.validation, everything, objective, backbone, budget, settings.seed)
     trainer = PackTrainer(
         backbone.model,
         told,
@@ -128,7 +128,7 @@ def _trainer(
         validation=validation,
         token_budget=budget,
         multiple=backbone.multiple,
-        refuse=_refusal(folder, dataset.training),
+        refuse=_refusal(folder),
         tokenizer=backbone.tokenizer,
         callbacks=[MetricsFile(folder / METRICS, observe)],
     )
@@ -152,20 +152,19 @@ def _plan(settings: TrainSettings, dataset: Dataset, budget: int, say: Say) -> P
     return plan
 
 
-def _refusal(folder: Path, examples: Sequence[Encoded]) -> Callable[[Batch, Tensor], None]:
+def _refusal(folder: Path) -> Callable[[Batch], None]:
     """What is done about a loss that is not finite: keep the batch, and stop."""
 
-    def refuse(batch: Batch, logps: Tensor) -> None:
+    def refuse(batch: Batch) -> None:
         path = folder / REFUSED
-        members = [examples[index].example for index in batch.members]
         rows = (
             {"source": member.source, "prompt": list(member.prompt), "replies": list(member.replies)}
-            for member in members
+            for member in batch.examples
         )
         write_jsonl(path, rows)
         raise InputError(
-            f"the loss is not finite at {', '.join(member.source for member in members[:3])} and others, kept in "
-            f"{path}; a lower train.learning_rate or train.model.precision=fp32 may mend it, --restart begins anew"
+            f"the loss is not finite at {', '.join(member.source for member in batch.examples[:3])} and others, "
+            f"kept in {path}; a lower train.learning_rate or train.model.precision=fp32 may help, with --restart"
         )
 
     return refuse
@@ -176,9 +175,9 @@ def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings) -> None:
     trainer.save_model(str(folder))
     if trainer.is_world_process_zero():
         remove(folder / "training_args.bin")  # a pickle
+        write_text(folder / DONE, model_card(settings, _log(folder)))
         if "save_steps" not in settings.arguments and "save_strategy" not in settings.arguments:
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-        write_text(folder / DONE, model_card(settings, _log(folder)))
 
 
 def _log(folder: Path) -> list[Entry]:
