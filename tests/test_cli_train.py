@@ -215,7 +215,7 @@ def test_training_without_the_extra_says_what_to_install(run: Path) -> None:
 @pytest.mark.timeout(900)
 def test_the_embedded_backbone_is_made_once_and_kept(run: Path, tmp_path: Path) -> None:
     """With a cache of its own; the small part of the work is left to the recipe."""
-    variables = os.environ | {"CSO_CACHE": str(tmp_path / "cache")}
+    variables = os.environ | {"CSO_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "2"}
     pairs = run / "preferences" / "pairs.jsonl"
     said = command("train", run, "--preferences", pairs, "--objective", "sft", "--set", "train.arguments.max_steps=2")
     first = subprocess.run(said, check=False, capture_output=True, text=True, env=variables)
