@@ -210,6 +210,17 @@ def dump_settings(settings: Settings) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values under keys with dots, as `--set` names them."""
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            values |= flat(cast(Mapping[str, Any], value), f"{prefix}{key}.")
+        else:
+            values[f"{prefix}{key}"] = value
+    return values
+
+
 def settings_from(values: Mapping[str, Any], *, source: str, base: Settings | None = None) -> Settings:
     """Validated settings: `base`, or the defaults, with `values` laid over it."""
     try:

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from cso.dialogue import Dialogue, dialogue_from_json, dialogue_to_json
 from cso.errors import StoreError
 from cso.files import write_jsonl, write_text
-from cso.settings import Settings, dump_settings, settings_from
+from cso.settings import Settings, dump_settings, flat, settings_from
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
 from cso.tree import Failure, Root, Tree, node_to_json, nodes_from_json
 
@@ -210,23 +210,13 @@ def _shaping(settings: Settings) -> dict[str, Any]:
 
 
 def _differences(there: Run, settings: Settings, taxonomy: Taxonomy, wording: str) -> list[str]:
-    old, new = _flat(_shaping(there.settings)), _flat(_shaping(settings))
+    old, new = flat(_shaping(there.settings)), flat(_shaping(settings))
     differences = [f"{key}: {old.get(key)} there, {new.get(key)} now" for key in new if old.get(key) != new[key]]
     if dump_taxonomy(there.taxonomy) != dump_taxonomy(taxonomy):
         differences.append(f"taxonomy {taxonomy.name}: its strategies are not those there")
     if there.wording != wording:
         differences.append("the words of prompts or rubric are not those there")
     return differences
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(cast(Mapping[str, Any], value), f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _tree(content: Mapping[str, Any], path: Path) -> Tree:

@@ -31,17 +31,7 @@ class SearchProgress:
         self._reached: dict[str, int] = {}  # iterations of the trees under way
         self._finished_iterations = 0
         self._started = self._said = time.monotonic()
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}% · {task.fields[spent]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._bar = _bar(console, "{task.description}", "{task.percentage:>3.0f}% · {task.fields[spent]}")
         self._task = self._bar.add_task("", total=max(1, trees * iterations), spent="")
 
     def __enter__(self) -> Self:
@@ -87,17 +77,7 @@ class TrainProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._said = time.monotonic()
-        self._bar = Progress(
-            TextColumn("step {task.completed}/{task.total}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}% {task.description}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._bar = _bar(console, "step {task.completed}/{task.total}", "{task.percentage:>3.0f}% {task.description}")
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -126,3 +106,18 @@ class TrainProgress:
         elif done == steps or time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
             self._console.print(f"step {done}/{steps}, {', '.join(numbers)}")
+
+
+def _bar(console: Console, before: str, behind: str) -> Progress:
+    """A live line on a terminal, nothing elsewhere."""
+    return Progress(
+        TextColumn(before),
+        BarColumn(bar_width=24),
+        TextColumn(behind),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from cso.errors import StoreError
 from cso.files import write_json
-from cso.settings import TrainSettings
+from cso.settings import TrainSettings, flat
 from cso.train.encode import Encoded
 
 FORMAT = 1
@@ -110,17 +110,7 @@ def _read(path: Path) -> Identity:
 
 
 def _differences(there: Identity, now: Identity) -> list[str]:
-    old, new = _flat(there), _flat(now)
+    old, new = flat(there), flat(now)
     return [
         f"{key}: {old.get(key)} there, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)
     ]
-
-
-def _flat(content: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(cast(Mapping[str, object], value), f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
