@@ -25,6 +25,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from cso.errors import InputError
+from cso.train.attention import BLOCK, Paths, attend
 from cso.train.logps import reply_logps
 from cso.train.masks import HIDDEN, block_mask, dense_mask
 from cso.train.pack import build_pack
@@ -106,12 +108,21 @@ def unpacked(model: PreTrainedModel, prompt: list[int], reply: list[int]) -> Ten
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("attention", ["the model's own", "paths", "paths in blocks of 3"])
 @pytest.mark.parametrize("name", MODELS)
-def test_packed_log_probabilities_and_gradients_are_those_of_single_sequences(name: str) -> None:
+def test_packed_log_probabilities_and_gradients_are_those_of_single_sequences(
+    name: str, attention: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = model_of(name)
+    own = model.config._attn_implementation
     weights = torch.linspace(-1, 1, len(tree()))
+    if attention.startswith("paths"):
+        model.double()  # rounding differs more between orders of summation than the tolerance below
+        model.set_attn_implementation("paths")
+        monkeypatch.setattr("cso.train.attention.BLOCK", 3 if attention.endswith("3") else BLOCK)
     packed, _ = reply_logps(model, build_pack(tree()), model)
     (packed * weights).sum().backward()
+    model.set_attn_implementation(own)
     gradients = [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
     model.zero_grad()
     single = torch.stack([unpacked(model, prompt, reply) for prompt, reply in tree()])
@@ -121,6 +132,22 @@ def test_packed_log_probabilities_and_gradients_are_those_of_single_sequences(na
     scale = max(float(gradient.abs().max()) for gradient in expected)
     for ours, theirs in zip(gradients, expected, strict=True):
         assert float((ours - theirs).abs().max()) < 1e-5 * max(1, scale)
+
+
+def test_queries_are_compared_with_the_keys_on_their_paths_only() -> None:
+    pack = build_pack([([1, 2, 3], [4] * 40), ([1, 2, 3], [5] * 40), ([1, 2, 9], [6] * 40)])
+    blocks = [(block.start, block.stop, block.keys.tolist()) for block in Paths.of(pack, size=43).blocks]
+    assert blocks == [
+        (0, 43, list(range(43))),
+        (43, 86, [0, 1, 2, *range(43, 86)]),  # the first reply is not on the second's path
+        (86, 124, [0, 1, *range(83, 124)]),
+    ]
+
+
+def test_attention_with_parts_that_paths_does_not_compute_is_refused() -> None:
+    query = torch.zeros(1, 1, 2, 4)
+    with pytest.raises(InputError, match="paths computes no s_aux"):
+        attend(torch.nn.Module(), query, query, query, None, paths=Paths.of(build_pack([])), scaling=1.0, s_aux=query)
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma2"])

@@ -299,8 +299,9 @@ def test_a_model_whose_attention_ignores_the_mask(
     model: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cso.train.logps.dense_mask", lambda pack, config, dtype: None)
+    told = settings(model).model_copy(update={"model": ModelSettings(name=str(model), attention="sdpa")})
     with pytest.raises(InputError, match=r"by itself and .* packed with another"):
-        train(pairs, tmp_path / "out", settings(model))
+        train(pairs, tmp_path / "out", told)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named_and_kept(

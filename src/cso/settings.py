@@ -130,7 +130,7 @@ class ModelSettings(_Settings):
 
     name: str = "tiny"  # the embedded backbone, a folder, or a name on the Hugging Face hub
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device computes in it
-    attention: Literal["auto", "sdpa", "eager", "flex_attention"] = "auto"
+    attention: Literal["auto", "paths", "sdpa", "eager", "flex_attention"] = "auto"  # auto: by device and model
     trust_remote_code: bool = False  # run code that comes with the model
 
 

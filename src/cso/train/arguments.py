@@ -61,7 +61,7 @@ def training_device() -> torch.device:
 
 def token_budget(settings: TrainSettings, device: torch.device) -> int:
     """Tokens of a pack: as set, else by the device."""
-    return settings.packing.token_budget or (8192 if device.type == "cuda" else 2048)
+    return settings.packing.token_budget or (8192 if device.type == "cuda" else 4096)
 
 
 def machine(settings: TrainSettings, device: torch.device, *, bf16: bool) -> dict[str, object]:

@@ -24,6 +24,7 @@ from transformers import (
 
 from cso.errors import InputError
 from cso.settings import LoraSettings, ModelSettings, TrainSettings
+from cso.train.attention import NAME as PATHS
 from cso.train.logps import reply_logps
 from cso.train.pack import Pack
 from cso.train.tiny import tiny_folder
@@ -88,6 +89,8 @@ def load_backbone(settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, d
         )
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise InputError(_unloadable(told.name, error)) from error
+    if told.attention == "auto" and device.type != "cuda" and base._supports_attention_backend:  # pyright: ignore
+        base.set_attn_implementation(PATHS)
     rows = cast(nn.Embedding, base.get_input_embeddings()).num_embeddings
     if len(tokenizer) > rows:
         raise InputError(f"model {told.name}: its tokenizer has {len(tokenizer)} tokens, the model {rows}")
@@ -111,7 +114,10 @@ def adapted(base: PreTrainedModel, settings: LoraSettings) -> nn.Module:
 
 
 def attention(settings: ModelSettings, config: PretrainedConfig, device: torch.device) -> str:
-    """What computes attention: FlexAttention on a GPU; elsewhere sdpa, or eager where scores are capped (Gemma-2)."""
+    """What computes attention: FlexAttention on a GPU; elsewhere sdpa, or eager where scores are capped (Gemma-2).
+
+    Elsewhere "auto" becomes `paths` once the model is loaded, if it lets transformers choose its attention.
+    """
     capped = getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
     match settings.attention:
         case "auto":

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+import cso.train.attention as attention
 from cso.train.masks import block_mask, dense_mask
 from cso.train.pack import Pack
 
@@ -27,16 +28,18 @@ def reply_logps(model: nn.Module, pack: Pack, base: PreTrainedModel) -> tuple[Te
 
 def _logits(model: nn.Module, pack: Pack, base: PreTrainedModel) -> Tensor:
     """[m, vocabulary]: the logits at `pack.keep`, by the model's own forward, as wrappers of it require."""
-    if base.config._attn_implementation == "flex_attention":  # pyright: ignore[reportPrivateUsage]
-        mask: object = block_mask(pack, base.config)
-    else:
-        mask = dense_mask(pack, base.config, base.dtype)
     inputs: dict[str, object] = {
         "input_ids": pack.input_ids[None],
-        "attention_mask": mask,
         "position_ids": pack.position_ids[None],
         "use_cache": False,
     }
+    match base.config._attn_implementation:  # pyright: ignore[reportPrivateUsage]
+        case attention.NAME:
+            inputs["paths"] = attention.Paths.of(pack)
+        case "flex_attention":
+            inputs["attention_mask"] = block_mask(pack, base.config)
+        case _:
+            inputs["attention_mask"] = dense_mask(pack, base.config, base.dtype)
     if "logits_to_keep" in inspect.signature(base.forward).parameters:
         return model(**inputs, logits_to_keep=pack.keep).logits[0]
     return model(**inputs).logits[0, pack.keep]

@@ -1,0 +1,100 @@
+"""Attention over a pack on a CPU: each block of queries against the keys that it can see, and no others.
+
+Depth first, what a block of queries sees is the path to its first node and the block itself. So the work grows with
+the lengths of paths, as if replies were computed one after the other, and not with the square of a pack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+from cso.errors import InputError
+from cso.train.pack import Pack
+
+NAME = "paths"  # what transformers knows it by
+BLOCK = 128  # queries
+
+
+class Block(NamedTuple):
+    """Queries `start` to `stop`, and the keys that one of them sees."""
+
+    start: int
+    stop: int
+    keys: Tensor  # [k], rising
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """What each query of a pack sees: the nodes on its path."""
+
+    pack: Pack
+    blocks: list[Block]
+    _masks: dict[int | None, list[Tensor]] = field(default_factory=dict[int | None, list[Tensor]])
+
+    @classmethod
+    def of(cls, pack: Pack, *, size: int | None = None) -> Paths:
+        """The paths of `pack`, in blocks of `size` queries."""
+        size = size or BLOCK
+        index = torch.arange(pack.tokens, device=pack.end.device)
+        blocks: list[Block] = []
+        for start in range(0, pack.tokens, size):
+            stop = min(start + size, pack.tokens)
+            above = index[:start][pack.end[:start] > start]
+            blocks.append(Block(start, stop, torch.cat([above, index[start:stop]])))
+        return cls(pack, blocks)
+
+    def masks(self, window: int | None, dtype: torch.dtype) -> list[Tensor]:
+        """Of each block, [queries, keys]: what is added to scores. `window` is a layer's, None where it has none."""
+        if window not in self._masks:
+            self._masks[window] = [self._mask(block, window, dtype) for block in self.blocks]
+        return self._masks[window]
+
+    def _mask(self, block: Block, window: int | None, dtype: torch.dtype) -> Tensor:
+        end, depth = self.pack.end, self.pack.position_ids
+        query = torch.arange(block.start, block.stop, device=end.device)[:, None]
+        key = block.keys[None]
+        seen = (key <= query) & (query < end[key])
+        if window is not None:
+            seen &= depth[query] - depth[key] < window
+        return torch.zeros(seen.shape, dtype=dtype, device=end.device).masked_fill_(~seen, float("-inf"))
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    paths: Paths,
+    scaling: float,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+    sliding_window: int | None = None,
+    **others: object,
+) -> tuple[Tensor, None]:
+    """As transformers calls it: `query` [1, heads, n, size], `key` and `value` with as many heads or fewer."""
+    if found := [name for name in ("s_aux", "position_bias") if others.get(name) is not None]:
+        raise InputError(f"train.model.attention: paths computes no {found[0]}, as this model has; expected eager")
+    parts: list[Tensor] = []
+    groups = query.shape[1] // key.shape[1]
+    for block, mask in zip(paths.blocks, paths.masks(sliding_window, query.dtype), strict=True):
+        asked = query[:, :, block.start : block.stop]
+        keys = key.index_select(2, block.keys).repeat_interleave(groups, 1)
+        values = value.index_select(2, block.keys).repeat_interleave(groups, 1)
+        if softcap is None:
+            parts.append(F.scaled_dot_product_attention(asked, keys, values, mask, dropout, scale=scaling))
+            continue
+        scores = torch.tanh(asked @ keys.transpose(2, 3) * (scaling / softcap)) * softcap + mask
+        shares = F.dropout(scores.softmax(-1, dtype=torch.float32).to(query.dtype), dropout)
+        parts.append(shares @ values)
+    return torch.cat(parts, 2).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(NAME, attend)  # pyright: ignore[reportUnknownMemberType]
