@@ -114,7 +114,7 @@ def test_packed_log_probabilities_and_gradients_are_those_of_single_sequences(
     name: str, attention: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = model_of(name)
-    own = model.config._attn_implementation
+    own = str(model.config._attn_implementation)
     weights = torch.linspace(-1, 1, len(tree()))
     if attention.startswith("paths"):
         model.double()  # rounding differs more between orders of summation than the tolerance below

@@ -145,7 +145,7 @@ class LoraSettings(_Settings):
 class PackingSettings(_Settings):
     """How examples are laid out as tries of tokens. The budget changes speed and memory only."""
 
-    token_budget: Positive | None = None  # tokens of a pack; None: 2,048 on a CPU, 8,192 on a GPU
+    token_budget: Positive | None = None  # tokens of a pack; None: 4,096 on a CPU, 8,192 on a GPU
     trees_per_step: Positive = 4  # trees that share a step: fewer share more tokens, more mix better
     max_length: Positive = 2048  # tokens of prompt and reply; longer histories lose their oldest turns
     max_target_length: Positive = 512  # tokens of a reply, Appendix F.2; what is longer is left out
@@ -168,8 +168,22 @@ class TrainSettings(_Settings):
     arguments: dict[str, Any] = {}  # any other of transformers.TrainingArguments, such as report_to
 
 
+class EvaluateSettings(_Settings):
+    """Strategy scores on held-out dialogues (section 5.1)."""
+
+    choose: Literal["free", "score"] = "free"  # read the strategy from the reply, or take the tag that is likeliest
+    write: bool = True  # write the replies as well; False needs choose=score
+    baseline: Literal["plain", "direct-refine", "self-refine", "example"] = "plain"
+    per_stage: Positive | None = None  # turns drawn from each of the six stages; None: all turns
+    max_tokens: Positive = 128  # of a reply
+    max_length: Positive = 2048  # tokens of a history; longer ones lose their oldest turns
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0  # 0: the likeliest token each time
+    draws: Positive = 1000  # of the bootstrap and of the randomization test
+    seed: Count = 0  # of everything drawn
+
+
 class Settings(_Settings):
-    """Everything that `cso search`, `cso extract` and `cso train` can be told."""
+    """Everything that the commands can be told."""
 
     taxonomy: str = "esc8"  # a bundled one, or a path
     rubric: str = "esc"  # a bundled one, or a path
@@ -179,6 +193,7 @@ class Settings(_Settings):
     limits: LimitSettings = LimitSettings()
     extract: ExtractSettings = ExtractSettings()
     train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
 
 
 def load_settings(

@@ -6,6 +6,8 @@
     RUN/answers/<id>.jsonl     every answer of a role, before it was used
     RUN/trees/<id>.json        every tree that is done, or that failed, with the reason
     RUN/preferences/           what was extracted
+    RUN/models/<name>/         what was trained on it
+    RUN/evaluation/<name>/     what a model answered to held-out dialogues, and its scores
 
 Settings and trees say which format they are. Files are there whole or not at all; only answers are appended to. One
 process at a time works in a run directory.
@@ -116,6 +118,12 @@ class Run:
     def preferences(self) -> Path:
         return self.folder / "preferences"
 
+    def model(self, name: str) -> Path:
+        return self.folder / "models" / name
+
+    def evaluation(self, name: str) -> Path:
+        return self.folder / "evaluation" / file_name(name)
+
     def save_tree(self, tree: Tree) -> None:
         header: dict[str, Any] = {
             "format": FORMAT,
@@ -200,7 +208,7 @@ def _of_a_run_begun(name: str) -> bool:
 def _shaping(settings: Settings) -> dict[str, Any]:
     """The settings that shape a tree: neither endpoints, prices and limits, nor what is asked ahead or extracted."""
     content = settings.model_dump(
-        mode="json", exclude={"limits": True, "extract": True, "train": True, "search": {"speculate"}}
+        mode="json", exclude={"limits": True, "extract": True, "train": True, "evaluate": True, "search": {"speculate"}}
     )
     for role in content["cast"].values():
         if isinstance(role, dict):

@@ -6,8 +6,12 @@ with the strategy in brackets. The strategy is part of the completion: choosing 
 
 from __future__ import annotations
 
+import re
+
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.taxonomy import Taxonomy
+
+_TAG = re.compile(r"\s*[*_\s]*[(\[](?P<label>(?:[^()\[\]]|\([^()]*\))+)[)\]][*_:\s]*")
 
 Message = dict[str, str]  # "role": system | user | assistant, "content": text
 
@@ -29,9 +33,24 @@ def utterance(turn: Turn) -> Message:
     """One turn as a message: `(<strategy>) <reply>` for a supporter whose strategy is known."""
     if turn.speaker is Speaker.SEEKER:
         return {"role": "user", "content": turn.text}
-    return {"role": "assistant", "content": f"({turn.strategy}) {turn.text}" if turn.strategy else turn.text}
+    return {"role": "assistant", "content": f"{tag(turn.strategy)} {turn.text}" if turn.strategy else turn.text}
 
 
 def prompt(history: Dialogue, taxonomy: Taxonomy) -> list[Message]:
     """All that the model sees before it replies: the system message and every turn so far."""
     return [system_message(taxonomy), *(utterance(turn) for turn in history.turns)]
+
+
+def tag(strategy: str) -> str:
+    """What a reply by a strategy opens with."""
+    return f"({strategy})"
+
+
+def read_reply(text: str, taxonomy: Taxonomy) -> tuple[str | None, str]:
+    """The strategy that a reply opens with, in round or square brackets, and its words without it.
+
+    None where there is none, or none of the taxonomy: nothing is guessed, and the words are the whole text then.
+    """
+    found = _TAG.match(text)
+    strategy = taxonomy.read(found["label"]) if found else None
+    return (strategy, text[found.end() :].strip()) if found and strategy else (None, text.strip())

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from cso.cli.corpus import corpus
+from cso.cli.evaluate import compare_command, evaluate_command
 from cso.cli.extract import extract_command
 from cso.cli.recipes import recipes
 from cso.cli.search import search
@@ -27,6 +28,8 @@ app = typer.Typer(
 app.command()(search)
 app.command(name="extract")(extract_command)
 app.command(name="train")(train_command)
+app.command(name="evaluate")(evaluate_command)
+app.command(name="compare")(compare_command)
 app.command()(corpus)
 app.command()(recipes)
 

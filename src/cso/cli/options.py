@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from cso.errors import InputError
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings as a YAML file.")]
 Assignments = Annotated[
@@ -31,3 +35,10 @@ def console() -> Console:
     if not out.is_terminal:
         out.width = 10_000
     return out
+
+
+def need(what: str, packages: Sequence[str]) -> None:
+    """Raises InputError, saying how to install them, where packages are missing that `what` needs."""
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise InputError(f"{what} needs {', '.join(missing)}: pip install 'chain-of-strategy[train]'")

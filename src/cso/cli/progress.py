@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -106,6 +107,14 @@ class TrainProgress:
         elif done == steps or time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
             self._console.print(f"step {done}/{steps}, {', '.join(numbers)}")
+
+
+@contextmanager
+def counting(console: Console, total: int) -> Generator[Callable[[int], None]]:
+    """What is called with the number of answers that have come; on a terminal they are shown out of `total`."""
+    with _bar(console, "{task.completed}/{task.total} replies", "{task.percentage:>3.0f}%") as bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.advance(task, count)
 
 
 def _bar(console: Console, before: str, behind: str) -> Progress:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from cso.cli.options import Assignments, Config, console
+from cso.cli.options import Assignments, Config, console, need
 from cso.cli.progress import TrainProgress
 from cso.errors import InputError
 from cso.recipe import load_recipe
@@ -51,7 +50,7 @@ def train_command(
 ) -> None:
     """Train a model on preferences."""
     screen = console()
-    _check_installed()
+    need("training", ("torch", "transformers", "accelerate", "peft"))
     run = Run.open(run_folder) if preferences is None or (run_folder / "settings.yaml").exists() else None
     short = {"train.objective": objective, "train.model.name": model, "train.tuning": tuning}
     said = [f"{key}={value}" for key, value in short.items() if value is not None] + list(set_ or [])
@@ -116,12 +115,6 @@ def _checked_name(name: str) -> str:
     if not name or name != Path(name).name or name.startswith("."):
         raise InputError(f"--name {name}: expected the name of a folder")
     return name
-
-
-def _check_installed() -> None:
-    missing = [package for package in ("torch", "transformers", "accelerate", "peft") if find_spec(package) is None]
-    if missing:
-        raise InputError(f"training needs {', '.join(missing)}: pip install 'chain-of-strategy[train]'")
 
 
 def _summarise(screen: Console, trained: Trained) -> None:

@@ -68,6 +68,10 @@ class Answers:
                 self._count_reuse(key, question)
                 return self._read(offset)
 
+    def remembered(self, question: Question) -> bool:
+        """Whether the answer to `question` is there already."""
+        return _key(question) in self._known
+
     async def settle(self, *, cancel: bool = False) -> None:
         """Wait for the calls that are on their way though nobody waits for them; or call them off."""
         for flight in self._flights.values():

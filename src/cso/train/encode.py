@@ -12,18 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jinja2 import TemplateError
-
 from cso.errors import InputError
-from cso.train.examples import Example, PromptKey, prompt_key
-from cso.train.trie import Tokens, common_prefix
+from cso.train.conversation import Chat, History, Prompt, folds_system
+from cso.train.examples import Example
+from cso.train.trie import Tokens
 from cso.transcript import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 CHUNK = 256  # examples whose texts are tokenised at once
-_PROBE = ("Instruction 4711", "Question 4712", "Answer 4713", "Question 4714", "Answer 4715")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +69,12 @@ def encode(
     than `max_target_length` tokens, or that cannot fit, are left out. Raises InputError where nothing is left, and
     where the template is missing or cannot take a conversation.
     """
-    folds = _folds_system(tokenizer)
+    folds = folds_system(tokenizer)
     encoded: list[Encoded] = []
     trimmed = opening_dropped = prompt_cut = long_replies = 0
     for first in range(0, len(examples), CHUNK):
         chunk = examples[first : first + CHUNK]
-        chat = _Chat(tokenizer, folds=folds)
+        chat = Chat(tokenizer, folds=folds)
         histories = [chat.history(example) for example in chunk]
         levels = _levels(chat, chunk, histories, max_length, max_target_length)
         for example, history, level in zip(chunk, histories, levels, strict=True):
@@ -99,115 +97,33 @@ def encode(
     return Encoding(encoded, trimmed, too_long, folded, opening_dropped, prompt_cut)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _History:
-    """A prompt, and where it may begin. A higher level is a later beginning."""
+def encode_prompts(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[Message]], *, max_length: int
+) -> list[Prompt]:
+    """Prompts to be answered, of at most `max_length` tokens: the oldest turns go, but never the last one.
 
-    system: str | None
-    turns: Sequence[Message]
-    starts: Sequence[int]  # by level: the whole, then each later user message
-    opening_dropped: bool = False
-
-    def messages(self, level: int, *, folds: bool) -> list[Message]:
-        turns = list(self.turns[self.starts[level] :])
-        if self.system is None:
-            return turns
-        if not folds:
-            return [{"role": "system", "content": self.system}, *turns]
-        if not self.system.strip():
-            return turns
-        place = next(place for place, turn in enumerate(turns) if turn["role"] == "user")
-        turns[place] = {"role": "user", "content": f"{self.system}\n\n{turns[place]['content']}"}
-        return turns
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    prompt: Tokens
-    replies: list[Tokens]
-    short: bool  # whether the prompt, given to be answered, goes on otherwise
-
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest reply."""
-        return max(map(len, self.replies))
-
-
-_Text = tuple[_History, int, str | None]  # which conversation: a history from a level on, and the reply to it
-
-
-class _Chat:
-    """Conversations as text and as tokens; each is rendered and tokenised once."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, folds: bool) -> None:
-        self._tokenizer = tokenizer
-        self._folds = folds
-        self._histories: dict[PromptKey, _History] = {}
-        self._texts: dict[_Text, str] = {}
-        self._tokens: dict[_Text, Tokens] = {}
-
-    def history(self, example: Example) -> _History:
-        """The example's prompt, without an opening by the assistant if the template refuses one."""
-        key = prompt_key(example.prompt)
-        if key not in self._histories:
-            self._histories[key] = self._accepted(example)
-        return self._histories[key]
-
-    def tokenise(self, asked: Sequence[tuple[Example, _History, int]]) -> None:
-        """Make what `cut` needs, all at once."""
-        wanted = {
-            (history, level, reply): example
-            for example, history, level in asked
-            for reply in (None, *example.replies)
-            if (history, level, reply) not in self._tokens
-        }
-        for text, example in wanted.items():
-            try:
-                self._render(text)
-            except TemplateError as error:
-                raise _refused(example, error) from error
-        for text, ids in zip(wanted, _ids(self._tokenizer, [self._texts[text] for text in wanted]), strict=True):
-            self._tokens[text] = ids
-
-    def cut(self, example: Example, history: _History, level: int) -> _Cut:
-        """Prompt and replies, after `tokenise`. The prompt is what all replies leave of it."""
-        prompt = self._tokens[history, level, None]
-        whole = [self._tokens[history, level, reply] for reply in example.replies]
-        shared = min(common_prefix(prompt, each) for each in whole)
-        replies = [each[shared:] for each in whole]
-        if shared == 0 or not all(replies):
-            raise InputError(
-                f"{example.source}: the chat template leaves {'nothing of the reply' if shared else 'no prompt'}; "
-                f"check the tokenizer's chat_template"
-            )
-        return _Cut(prompt if shared == len(prompt) else prompt[:shared], replies, shared < len(prompt))
-
-    def _accepted(self, example: Example) -> _History:
-        given = example.prompt
-        system = given[0]["content"] if given and given[0]["role"] == "system" else None
-        turns = given if system is None else given[1:]
-        users = [place for place, turn in enumerate(turns) if turn["role"] == "user"]
-        if not users or users[-1] != len(turns) - 1:
-            raise InputError(f"{example.source}: expected a prompt that ends in a user message")
-        whole = _History(system, turns, [0, *(place for place in users if place > 0)])
-        try:
-            self._render((whole, 0, None))
-        except TemplateError as error:
-            if users[0] == 0:
-                raise _refused(example, error) from error
-            return _History(system, turns, users, opening_dropped=True)
-        return whole
-
-    def _render(self, text: _Text) -> None:
-        if text not in self._texts:
-            history, level, reply = text
-            said: list[Message] = [] if reply is None else [{"role": "assistant", "content": reply}]
-            messages = [*history.messages(level, folds=self._folds), *said]
-            self._texts[text] = _rendered(self._tokenizer, messages, to_be_answered=reply is None)
+    Raises InputError where the template is missing or cannot take a conversation.
+    """
+    chat = Chat(tokenizer, folds=folds_system(tokenizer))
+    examples = [Example(tuple(prompt), (), "", f"prompt {number}") for number, prompt in enumerate(prompts, 1)]
+    histories = [chat.history(example) for example in examples]
+    levels = [0] * len(examples)
+    while True:
+        chat.tokenise(list(zip(examples, histories, levels, strict=True)))
+        found = [chat.prompt(history, level) for history, level in zip(histories, levels, strict=True)]
+        long = [
+            place
+            for place, prompt in enumerate(found)
+            if len(prompt.tokens) > max_length and levels[place] + 1 < len(histories[place].starts)
+        ]
+        if not long:
+            return found
+        for place in long:
+            levels[place] += 1
 
 
 def _levels(
-    chat: _Chat, examples: Sequence[Example], histories: Sequence[_History], max_length: int, max_target_length: int
+    chat: Chat, examples: Sequence[Example], histories: Sequence[History], max_length: int, max_target_length: int
 ) -> list[int | None]:
     """The lowest level at which each example fits; None where there is none.
 
@@ -228,42 +144,3 @@ def _levels(
                 highest[index] = level
         levels = {index: (lowest[index] + highest[index]) // 2 for index in levels if lowest[index] < highest[index]}
     return [level if level < end else None for level, end in zip(highest, ends, strict=True)]
-
-
-def _folds_system(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the template takes no system message, or leaves its text out. Raises InputError for unfit templates."""
-    if tokenizer.chat_template is None:
-        raise InputError(
-            "the tokenizer has no chat template: take an instruct model, or set the tokenizer's chat_template"
-        )
-    roles = ("system", "user", "assistant", "user", "assistant")
-    told = [{"role": role, "content": content} for role, content in zip(roles, _PROBE, strict=True)]
-    try:
-        bare = _rendered(tokenizer, told[1:], to_be_answered=False)
-    except TemplateError:
-        return False  # what it says of the examples themselves is the better message
-    if not all(text in bare for text in _PROBE[-2:]):
-        raise InputError("the chat template leaves out what is said: it is not for messages of plain text")
-    try:
-        texts = [
-            _rendered(tokenizer, told[:-1], to_be_answered=True),
-            _rendered(tokenizer, told, to_be_answered=False),
-        ]
-    except TemplateError:
-        return True
-    return not all(_PROBE[0] in text for text in texts)
-
-
-def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, to_be_answered: bool) -> str:
-    return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=to_be_answered))
-
-
-def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Tokens]:
-    """Templates write their own special tokens at the beginning, so the tokenizer adds none."""
-    if not texts:
-        return []
-    return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-
-
-def _refused(example: Example, error: TemplateError) -> InputError:
-    return InputError(f"{example.source}: the model's chat template refuses the conversation: {error.message or error}")

@@ -19,7 +19,7 @@ import cso.train.arguments as arguments
 from cso.errors import InputError
 from cso.files import remove, write_jsonl, write_text
 from cso.settings import TrainSettings
-from cso.taxonomy import Taxonomy
+from cso.taxonomy import Taxonomy, dump_taxonomy
 from cso.train.backbone import Backbone, in_bf16, load_backbone, load_tokenizer, model_place
 from cso.train.batch import Batch
 from cso.train.card import model_card
@@ -90,7 +90,7 @@ def train(
             say(f"going on from {checkpoint}")
         trainer = _trainer(folder, settings, objective, dataset, backbone, checkpoint, say, observe)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        _save(trainer, folder, settings)
+        _save(trainer, folder, settings, taxonomy)
     return Trained(folder, trainer.state.log_history)
 
 
@@ -170,11 +170,13 @@ def _refusal(folder: Path) -> Callable[[Batch], None]:
     return refuse
 
 
-def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings) -> None:
-    """Weights, tokenizer, template, then the card; checkpoints that nobody asked for go."""
+def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings, taxonomy: Taxonomy | None) -> None:
+    """Weights, tokenizer, template, known strategies, then the card; checkpoints that nobody asked for go."""
     trainer.save_model(str(folder))
     if trainer.is_world_process_zero():
         remove(folder / "training_args.bin")  # a pickle
+        if taxonomy is not None:
+            write_text(folder / "taxonomy.yaml", dump_taxonomy(taxonomy))
         write_text(folder / DONE, model_card(settings, _log(folder)))
         if "save_steps" not in settings.arguments and "save_strategy" not in settings.arguments:
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

@@ -1,0 +1,239 @@
+"""`cso evaluate` and `cso compare`: how well models choose strategies on held-out dialogues."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cso.cli.casting import limited
+from cso.cli.options import Assignments, Config, console, need
+from cso.cli.progress import counting
+from cso.corpora import bundled_corpora, read_corpus
+from cso.dialogue import Dialogue, dialogue_to_json
+from cso.errors import InputError
+from cso.evaluate import (
+    Answer,
+    Item,
+    Local,
+    Model,
+    Remote,
+    Scores,
+    answer,
+    compare,
+    drawn,
+    items,
+    load_answers,
+    load_scores,
+    save,
+    score,
+)
+from cso.evaluate.intervals import Interval
+from cso.llm import Answers, BudgetedChat, RememberedChat
+from cso.llm.prices import listed_price
+from cso.settings import ModelSettings, Settings, load_settings
+from cso.store import Run, locked
+
+Run_ = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory; results go to RUN/evaluation.")]
+
+
+def evaluate_command(
+    run_folder: Run_,
+    model: Annotated[
+        str, typer.Option(help="A model of RUN/models, `tiny`, a folder, a name on the hub, or one of an endpoint.")
+    ],
+    base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible endpoint that serves the model.")] = None,
+    corpus: Annotated[
+        str, typer.Option(help="Dialogues that were not trained on: `bundled:test`, or a file.")
+    ] = "bundled:test",
+    split: Annotated[str | None, typer.Option(help="Of the bundled corpus: train or test.")] = None,
+    choose: Annotated[
+        str | None, typer.Option(help="free: read the strategy from the reply; score: the likeliest tag.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="plain, direct-refine, self-refine or example (evaluate.baseline).")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the result; if not given, the model's and baseline's.")] = None,
+    config: Config = None,
+    set_: Assignments = None,
+) -> None:
+    """Score a model's strategies on held-out dialogues."""
+    screen = console()
+    run = Run.open(run_folder)
+    short = {"evaluate.choose": choose, "evaluate.baseline": baseline}
+    said = [f"{key}={value}" for key, value in short.items() if value is not None] + list(set_ or [])
+    settings = load_settings(config, said, base=run.settings)
+    if split is not None:
+        corpus = {"train": "bundled", "test": "bundled:test"}.get(split, "") if corpus.startswith("bundled") else corpus
+        if not corpus:
+            raise InputError(f"--split {split}: expected train or test")
+    name = name or "-".join(
+        [Path(model).name, *([] if settings.evaluate.baseline == "plain" else [settings.evaluate.baseline])]
+    )
+    evaluate(screen, run, settings, model, base_url=base_url, corpus=corpus, name=name)
+
+
+def evaluate(
+    screen: Console, run: Run, settings: Settings, model: str, *, base_url: str | None = None, corpus: str, name: str
+) -> None:
+    """Evaluate one model, unless that is done, and show its scores."""
+    asked = test_items(screen, run, settings, corpus)
+    folder = run.evaluation(name)
+    if base_url is None:
+        need("evaluating a model in this process", ("torch", "transformers", "accelerate"))
+        _quiet()
+    place = str(run.model(model)) if run.model(model).is_dir() and base_url is None else model
+    identity = _identity(run, settings, asked, place, base_url)
+    with locked(folder):
+        if not _is_done(folder, identity):
+            told = f"{place} at {base_url}" if base_url else place
+            screen.print(f"evaluating {told} on {len(asked)} turns of {corpus}")
+            with counting(screen, len(asked)) as observe:
+                answers = asyncio.run(_answers(screen, run, settings, asked, place, base_url, folder, observe))
+            found = score(answers, run.taxonomy.names, draws=settings.evaluate.draws, seed=settings.evaluate.seed)
+            save(folder, answers, found, identity)
+        else:
+            screen.print(f"{folder} holds this evaluation already, done")
+            found = score(
+                load_answers(folder), run.taxonomy.names, draws=settings.evaluate.draws, seed=settings.evaluate.seed
+            )
+    show(screen, {name: found})
+    screen.print(f"evaluation: {folder}")
+
+
+def compare_command(
+    run_folder: Run_,
+    one: Annotated[str, typer.Argument(metavar="A", help="An evaluation of the run.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another, on the same turns.")],
+    draws: Annotated[int, typer.Option(min=1, help="Of the bootstrap and of the test.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
+) -> None:
+    """Compare two evaluated models on the same turns: A minus B, with intervals and paired tests."""
+    screen = console()
+    run = Run.open(run_folder)
+    answers = load_answers(run.evaluation(one)), load_answers(run.evaluation(other))
+    found = compare(*answers, run.taxonomy.names, draws=draws, seed=seed)
+    table = Table(f"{one} - {other}", "difference", "95 % interval", "p", box=None, pad_edge=False)
+    for score_name, difference in found.items():
+        low, high = f"{difference.low:+.4f}", f"{difference.high:+.4f}"
+        table.add_row(score_name, f"{difference.value:+.4f}", f"[{low}, {high}]", f"{difference.p:.4f}")
+    screen.print(table)
+    screen.print(
+        f"{len(answers[0])} turns of {len({each.item.dialogue for each in answers[0]})} dialogues; dialogues are drawn "
+        f"whole, p is two-sided, by exchanging the models' answers to whole dialogues"
+    )
+
+
+def test_items(screen: Console, run: Run, settings: Settings, corpus: str) -> list[Item]:
+    """The turns of held-out dialogues. Those that the run was grown from are left out, and that is said."""
+    read = read_corpus(corpus, run.taxonomy, drop_unlabelled=settings.drop_unlabelled)
+    screen.print(read.summary())
+    seen = {dialogue.turns for dialogue in run.load_seeds()}
+    unseen = [dialogue for dialogue in read.dialogues if dialogue.turns not in seen]
+    if len(unseen) < len(read.dialogues):
+        screen.print(f"left out, since they are seeds of this run: {len(read.dialogues) - len(unseen)} dialogues")
+    found = drawn(items(unseen), per_stage=settings.evaluate.per_stage, seed=settings.evaluate.seed)
+    if not found:
+        raise InputError(
+            f"{corpus}: expected held-out dialogues whose supporter turns have strategies of {run.taxonomy.name}, "
+            f"found none; bundled are {', '.join(bundled_corpora())}"
+        )
+    return found
+
+
+def show(screen: Console, found: Mapping[str, Scores]) -> None:
+    """The table of scores: Q, Q_W and shares in percent, B as it is, each with its 95 % interval."""
+    table = Table("model", "Q", "B", "Q_W", "accuracy", "unreadable", "R-L", "B-2", box=None, pad_edge=False)
+    for name, scores in found.items():
+        strategies, texts = scores.strategies, scores.texts
+        table.add_row(
+            name,
+            _percent(strategies["Q"]),
+            _plain(strategies["B"]),
+            *(_percent(strategies[each]) for each in ("Q_W", "accuracy")),
+            f"{100 * strategies['unreadable'].value:.1f}",
+            *(_percent(texts[each]) if each in texts else "-" for each in ("R-L", "BLEU-2")),
+        )
+    screen.print(table)
+    if all(scores.strategies["unreadable"].value == 1 for scores in found.values()):
+        screen.print("no reply had a readable strategy: is this model asked in the form that it was trained for?")
+
+
+def _percent(value: float | Interval) -> str:
+    if isinstance(value, Interval):
+        return f"{100 * value.value:.1f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+    return f"{100 * value:.1f}"
+
+
+def _plain(value: Interval) -> str:
+    return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
+
+
+async def _answers(
+    screen: Console,
+    run: Run,
+    settings: Settings,
+    asked: Sequence[Item],
+    place: str,
+    base_url: str | None,
+    folder: Path,
+    observe: Callable[[int], None],
+) -> list[Answer]:
+    told = settings.evaluate
+    remembered = Answers(folder / "answers.jsonl")
+    examples: Sequence[Dialogue] = run.load_seeds() if told.baseline == "example" else ()
+
+    async def answered(model: Model) -> list[Answer]:
+        return await answer(model, asked, run.taxonomy, told, examples)
+
+    if base_url is None:
+        from cso.evaluate.local import load_local  # here, because it takes seconds to import
+
+        model = ModelSettings(name=place, trust_remote_code=settings.train.model.trust_remote_code)
+        loaded = load_local(model, run.taxonomy, max_length=told.max_length, say=screen.print)
+        return await answered(Local(loaded, remembered, told, observe))
+    price = settings.cast.default.price or listed_price(place, base_url)
+    async with limited(settings.limits, {place: price}) as (endpoints, budget):
+        chat = BudgetedChat(endpoints.chat(base_url, settings.cast.default.api_key_env), budget)
+        try:
+            return await answered(Remote(RememberedChat(chat, remembered, "supporter"), place, told, observe))
+        finally:
+            await remembered.settle(cancel=True)
+
+
+def _identity(
+    run: Run, settings: Settings, asked: Sequence[Item], place: str, base_url: str | None
+) -> dict[str, object]:
+    """All that the answers depend on."""
+    content = [[dialogue_to_json(item.history), item.strategy, item.text] for item in asked]
+    if base_url is None:
+        from cso.evaluate.local import identity  # here, because it takes seconds to import
+
+        model = identity(place)
+    else:
+        model = f"{place} at {base_url}"
+    return {
+        "model": place,
+        "version": model,
+        "items": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16],
+        "strategies": list(run.taxonomy.names),
+        "settings": settings.evaluate.model_dump(mode="json"),
+    }
+
+
+def _is_done(folder: Path, identity: Mapping[str, object]) -> bool:
+    return (folder / "scores.json").exists() and load_scores(folder)["identity"] == identity
+
+
+def _quiet() -> None:
+    from transformers.utils import logging  # here, because it takes seconds to import
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()

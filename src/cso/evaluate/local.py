@@ -1,0 +1,195 @@
+"""A model of transformers as a supporter: which strategy it chooses, and what it replies. Needs the extra `train`."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from cso.errors import InputError
+from cso.settings import ModelSettings, TrainSettings
+from cso.taxonomy import Taxonomy, load_taxonomy
+from cso.train.arguments import token_budget, training_device
+from cso.train.backbone import Backbone, attention, load_backbone, load_tokenizer, model_place
+from cso.train.conversation import Prompt, token_ids
+from cso.train.encode import Encoded, encode_prompts
+from cso.train.examples import Example
+from cso.train.reference import score_all
+from cso.train.trie import common_prefix
+from cso.transcript import Message, tag
+
+GENERATED = {"cuda": 131_072, "cpu": 24_576}  # tokens, prompts included, of a batch of replies
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A loaded model. `identity` changes where the model's files do."""
+
+    backbone: Backbone
+    name: str
+    identity: str
+    max_length: int
+
+    def prompts(self, asked: Sequence[Sequence[Message]]) -> list[Prompt]:
+        """What the model is given to answer. Raises InputError where its chat template refuses a conversation."""
+        return encode_prompts(self.backbone.tokenizer, asked, max_length=self.max_length)
+
+    def choose(self, prompts: Sequence[Prompt], taxonomy: Taxonomy) -> list[list[float]]:
+        """[n, K]: the probability of each strategy's tag as what comes next, the tags' together being 1.
+
+        Each is the product over the tag's tokens. Prompts that begin alike are computed once.
+        """
+        tags = [tag(name) for name in taxonomy.names]
+        whole = iter(token_ids(self.backbone.tokenizer, [prompt.text + each for prompt in prompts for each in tags]))
+        encoded: list[Encoded] = []
+        for prompt in prompts:
+            said = [next(whole) for _ in tags]
+            shared = min(common_prefix(prompt.tokens, each) for each in said)
+            replies = [each[shared:] for each in said]
+            encoded.append(Encoded(Example((), tuple(tags), "", ""), prompt.tokens[:shared], replies))
+        budget = token_budget(TrainSettings(), self.backbone.device)
+        logps = score_all(encoded, self.backbone.score, token_budget=budget, multiple=self.backbone.multiple)
+        return logps.view(len(prompts), len(tags)).softmax(-1).tolist()
+
+    def write(
+        self,
+        prompts: Sequence[Prompt],
+        openings: Sequence[str] | None = None,
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Generator[tuple[int, str]]:
+        """(place, reply) of each prompt, a batch at a time, as they come; a reply has its opening before it.
+
+        Batches are as large as memory should allow, prompts of like length together, the longest first.
+        """
+        before = openings or [""] * len(prompts)
+        tokens = token_ids(
+            self.backbone.tokenizer, [prompt.text + each for prompt, each in zip(prompts, before, strict=True)]
+        )
+        order = sorted(range(len(tokens)), key=lambda place: len(tokens[place]), reverse=True)
+        torch.manual_seed(seed)
+        for places in self._batches(order, tokens, max_tokens):
+            with self._writing() as model:
+                new = self._continued(model, [tokens[place] for place in places], max_tokens, temperature)
+            yield from ((place, before[place] + text) for place, text in zip(places, new, strict=True))
+
+    def _batches(self, order: Sequence[int], tokens: Sequence[Sequence[int]], more: int) -> list[list[int]]:
+        budget = GENERATED.get(self.backbone.device.type, GENERATED["cpu"])
+        batches: list[list[int]] = []
+        longest = 0
+        for place in order:
+            if batches and (len(batches[-1]) + 1) * (longest + more) <= budget:
+                batches[-1].append(place)
+            else:
+                batches.append([place])
+                longest = len(tokens[place])
+        return batches
+
+    def _continued(
+        self, model: PreTrainedModel, tokens: Sequence[Sequence[int]], more: int, temperature: float
+    ) -> list[str]:
+        tokenizer, device = self.backbone.tokenizer, self.backbone.device
+        width = max(map(len, tokens))
+        ends = self._ends(model)
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
+        ids = torch.full((len(tokens), width), cast(int, pad), device=device)
+        mask = torch.zeros_like(ids)
+        for row, each in enumerate(tokens):
+            ids[row, width - len(each) :] = torch.tensor(each, device=device)
+            mask[row, width - len(each) :] = 1
+        drawn = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0} if temperature else {}
+        greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.backbone.bf16):
+            out = cast(Any, model).generate(
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=more,
+                eos_token_id=ends,
+                pad_token_id=pad,
+                **(drawn or greedy),
+            )
+        return tokenizer.batch_decode(cast(Tensor, out)[:, width:], skip_special_tokens=True)
+
+    def _ends(self, model: PreTrainedModel) -> list[int]:
+        """Tokens that end a reply."""
+        told = model.generation_config.eos_token_id
+        ends = [told] if isinstance(told, int) else list(told or [])
+        own = self.backbone.tokenizer.eos_token_id
+        ends += [own] if isinstance(own, int) and own not in ends else []
+        if not ends:
+            raise InputError(f"model {self.name}: expected an end-of-sequence token, found none to stop a reply at")
+        return ends
+
+    @contextmanager
+    def _writing(self) -> Generator[PreTrainedModel]:
+        """The model with an attention that can go on from what it has computed."""
+        base = self.backbone.base
+        own = cast(str, base.config._attn_implementation)  # pyright: ignore[reportPrivateUsage]
+        base.set_attn_implementation(attention(ModelSettings(), base.config, torch.device("cpu")))
+        base.eval()
+        try:
+            yield base
+        finally:
+            base.set_attn_implementation(own)
+
+
+def load_local(
+    settings: ModelSettings, taxonomy: Taxonomy, *, max_length: int, say: Callable[[str], None]
+) -> LocalModel:
+    """A model by name or from a folder; one with an adapter only gets it folded in, in memory.
+
+    Raises InputError where it cannot be loaded, or was trained to choose from other strategies.
+    """
+    tokenizer = load_tokenizer(settings, say)
+    device = training_device()
+    place = Path(model_place(settings.name, say))
+    _check_strategies(settings.name, place / "taxonomy.yaml", taxonomy)
+    adapter = place / "adapter_config.json"
+    told = settings.model_copy(update={"name": _base(adapter)}) if adapter.exists() else settings
+    backbone = load_backbone(TrainSettings(model=told, tuning="full"), tokenizer, device)
+    if adapter.exists():
+        from peft import PeftModel  # here, since most models need none
+
+        base = cast(PreTrainedModel, PeftModel.from_pretrained(backbone.base, str(place)).merge_and_unload())
+        backbone = replace(backbone, base=base, model=base)
+    return LocalModel(backbone, settings.name, identity(settings.name), max_length)
+
+
+def identity(name: str) -> str:
+    """The name of a model of the hub; of one in a folder, a hash of its files' names, sizes and times."""
+    place = Path(model_place(name))
+    if not place.is_dir():
+        return name
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(place.glob("*.*"))]
+    return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+
+
+def _check_strategies(name: str, file: Path, taxonomy: Taxonomy) -> None:
+    if not file.exists():
+        return
+    own = load_taxonomy(file)
+    if own.names != taxonomy.names:
+        raise InputError(
+            f"model {name}: was trained to choose from {own.name} ({', '.join(own.names)}), to be evaluated on "
+            f"{taxonomy.name} ({', '.join(taxonomy.names)}); expected the same strategies"
+        )
+
+
+def _base(adapter: Path) -> str:
+    try:
+        return str(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{adapter}: expected the name of the adapter's base model: {error!r}") from error

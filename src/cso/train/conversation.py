@@ -1,0 +1,180 @@
+"""Conversations as a model's chat template writes them, and as tokens."""
+
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jinja2 import TemplateError
+
+from cso.errors import InputError
+from cso.train.examples import Example, PromptKey, prompt_key
+from cso.train.trie import Tokens, common_prefix
+from cso.transcript import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_PROBE = ("Instruction 4711", "Question 4712", "Answer 4713", "Question 4714", "Answer 4715")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt as a model is given it to answer: the text that the chat template makes, and its tokens."""
+
+    text: str
+    tokens: Tokens
+    trimmed: bool  # whether the history lost its oldest turns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """A prompt, and where it may begin. A higher level is a later beginning."""
+
+    system: str | None
+    turns: Sequence[Message]
+    starts: Sequence[int]  # by level: the whole, then each later user message
+    opening_dropped: bool = False
+
+    def messages(self, level: int, *, folds: bool) -> list[Message]:
+        turns = list(self.turns[self.starts[level] :])
+        if self.system is None:
+            return turns
+        if not folds:
+            return [{"role": "system", "content": self.system}, *turns]
+        if not self.system.strip():
+            return turns
+        place = next(place for place, turn in enumerate(turns) if turn["role"] == "user")
+        turns[place] = {"role": "user", "content": f"{self.system}\n\n{turns[place]['content']}"}
+        return turns
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    prompt: Tokens
+    replies: list[Tokens]
+    short: bool  # whether the prompt, given to be answered, goes on otherwise
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest reply."""
+        return max(map(len, self.replies))
+
+
+_Text = tuple[History, int, str | None]  # which conversation: a history from a level on, and the reply to it
+
+
+class Chat:
+    """Conversations as text and as tokens; each is rendered and tokenised once."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, folds: bool) -> None:
+        self._tokenizer = tokenizer
+        self._folds = folds
+        self._histories: dict[PromptKey, History] = {}
+        self._texts: dict[_Text, str] = {}
+        self._tokens: dict[_Text, Tokens] = {}
+
+    def history(self, example: Example) -> History:
+        """The example's prompt, without an opening by the assistant if the template refuses one."""
+        key = prompt_key(example.prompt)
+        if key not in self._histories:
+            self._histories[key] = self._accepted(example)
+        return self._histories[key]
+
+    def tokenise(self, asked: Sequence[tuple[Example, History, int]]) -> None:
+        """Make what `cut` needs, all at once."""
+        wanted = {
+            (history, level, reply): example
+            for example, history, level in asked
+            for reply in (None, *example.replies)
+            if (history, level, reply) not in self._tokens
+        }
+        for text, example in wanted.items():
+            try:
+                self._render(text)
+            except TemplateError as error:
+                raise _refused(example, error) from error
+        for text, ids in zip(wanted, token_ids(self._tokenizer, [self._texts[text] for text in wanted]), strict=True):
+            self._tokens[text] = ids
+
+    def prompt(self, history: History, level: int) -> Prompt:
+        """The prompt alone, after `tokenise`."""
+        return Prompt(self._texts[history, level, None], self._tokens[history, level, None], level > 0)
+
+    def cut(self, example: Example, history: History, level: int) -> Cut:
+        """Prompt and replies, after `tokenise`. The prompt is what all replies leave of it."""
+        prompt = self._tokens[history, level, None]
+        whole = [self._tokens[history, level, reply] for reply in example.replies]
+        shared = min(common_prefix(prompt, each) for each in whole)
+        replies = [each[shared:] for each in whole]
+        if shared == 0 or not all(replies):
+            raise InputError(
+                f"{example.source}: the chat template leaves {'nothing of the reply' if shared else 'no prompt'}; "
+                f"check the tokenizer's chat_template"
+            )
+        return Cut(prompt if shared == len(prompt) else prompt[:shared], replies, shared < len(prompt))
+
+    def _accepted(self, example: Example) -> History:
+        given = example.prompt
+        system = given[0]["content"] if given and given[0]["role"] == "system" else None
+        turns = given if system is None else given[1:]
+        users = [place for place, turn in enumerate(turns) if turn["role"] == "user"]
+        if not users or users[-1] != len(turns) - 1:
+            raise InputError(f"{example.source}: expected a prompt that ends in a user message")
+        whole = History(system, turns, [0, *(place for place in users if place > 0)])
+        try:
+            self._render((whole, 0, None))
+        except TemplateError as error:
+            if users[0] == 0:
+                raise _refused(example, error) from error
+            return History(system, turns, users, opening_dropped=True)
+        return whole
+
+    def _render(self, text: _Text) -> None:
+        if text not in self._texts:
+            history, level, reply = text
+            said: list[Message] = [] if reply is None else [{"role": "assistant", "content": reply}]
+            messages = [*history.messages(level, folds=self._folds), *said]
+            self._texts[text] = _rendered(self._tokenizer, messages, to_be_answered=reply is None)
+
+
+def folds_system(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the template takes no system message, or leaves its text out. Raises InputError for unfit templates."""
+    if tokenizer.chat_template is None:
+        raise InputError(
+            "the tokenizer has no chat template: take an instruct model, or set the tokenizer's chat_template"
+        )
+    roles = ("system", "user", "assistant", "user", "assistant")
+    told = [{"role": role, "content": content} for role, content in zip(roles, _PROBE, strict=True)]
+    try:
+        bare = _rendered(tokenizer, told[1:], to_be_answered=False)
+    except TemplateError:
+        return False  # what it says of the examples themselves is the better message
+    if not all(text in bare for text in _PROBE[-2:]):
+        raise InputError("the chat template leaves out what is said: it is not for messages of plain text")
+    try:
+        texts = [
+            _rendered(tokenizer, told[:-1], to_be_answered=True),
+            _rendered(tokenizer, told, to_be_answered=False),
+        ]
+    except TemplateError:
+        return True
+    return not all(_PROBE[0] in text for text in texts)
+
+
+def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, to_be_answered: bool) -> str:
+    return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=to_be_answered))
+
+
+def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Tokens]:
+    """Templates write their own special tokens at the beginning, so the tokenizer adds none."""
+    if not texts:
+        return []
+    return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+
+
+def _refused(example: Example, error: TemplateError) -> InputError:
+    return InputError(f"{example.source}: the model's chat template refuses the conversation: {error.message or error}")
