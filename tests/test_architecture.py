@@ -33,6 +33,7 @@ VERBS: dict[str, set[str]] = {  # each with what it may import besides itself an
     "extract": {"search.cast"},
     "store": set(),
     "train": {"corpora"},
+    "report": set(),
     "evaluate": {"llm", "llm.chat", "llm.answers"}.union(
         f"train.{name}" for name in ("arguments", "backbone", "conversation", "encode", "examples", "reference", "trie")
     ),

@@ -161,6 +161,7 @@ class TrainSettings(_Settings):
     lora: LoraSettings = LoraSettings()
     packing: PackingSettings = PackingSettings()
     epochs: Positive = 3  # this and the next two: Table 13, CSO by LoRA on LLaMA-3.1-8B-Instruct
+    tokens: Positive | None = None  # train on so many tokens of packs, whatever epochs says: equal cost for objectives
     batch_size: Positive = 32  # examples of an optimizer step, over all devices
     learning_rate: Above0 = 1e-6
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the trees that is held out and measured

@@ -35,7 +35,7 @@ from cso.evaluate import (
     save,
     score,
 )
-from cso.evaluate.intervals import Interval
+from cso.evaluate.intervals import Difference, Interval
 from cso.llm import Answers, BudgetedChat, RememberedChat
 from cso.llm.prices import listed_price
 from cso.settings import ModelSettings, Settings, load_settings
@@ -85,27 +85,39 @@ def evaluate(
 ) -> None:
     """Evaluate one model, unless that is done, and show its scores."""
     asked = test_items(screen, run, settings, corpus)
+    place = str(run.model(model)) if run.model(model).is_dir() and base_url is None else model
     folder = run.evaluation(name)
+    answers = evaluated(screen, run, settings, asked, place, folder, base_url=base_url)
+    told = settings.evaluate
+    show(screen, {name: score(answers, run.taxonomy.names, draws=told.draws, seed=told.seed)})
+    screen.print(f"evaluation: {folder}")
+
+
+def evaluated(
+    screen: Console,
+    run: Run,
+    settings: Settings,
+    asked: Sequence[Item],
+    place: str,
+    folder: Path,
+    *,
+    base_url: str | None = None,
+) -> list[Answer]:
+    """A model's answers, from `folder` if it was evaluated alike; else asked for, scored and kept there."""
+    told, names = settings.evaluate, run.taxonomy.names
     if base_url is None:
         need("evaluating a model in this process", ("torch", "transformers", "accelerate"))
         _quiet()
-    place = str(run.model(model)) if run.model(model).is_dir() and base_url is None else model
     identity = _identity(run, settings, asked, place, base_url)
     with locked(folder):
-        if not _is_done(folder, identity):
-            told = f"{place} at {base_url}" if base_url else place
-            screen.print(f"evaluating {told} on {len(asked)} turns of {corpus}")
-            with counting(screen, len(asked)) as observe:
-                answers = asyncio.run(_answers(screen, run, settings, asked, place, base_url, folder, observe))
-            found = score(answers, run.taxonomy.names, draws=settings.evaluate.draws, seed=settings.evaluate.seed)
-            save(folder, answers, found, identity)
-        else:
+        if _is_done(folder, identity):
             screen.print(f"{folder} holds this evaluation already, done")
-            found = score(
-                load_answers(folder), run.taxonomy.names, draws=settings.evaluate.draws, seed=settings.evaluate.seed
-            )
-    show(screen, {name: found})
-    screen.print(f"evaluation: {folder}")
+            return load_answers(folder)
+        screen.print(f"evaluating {f'{place} at {base_url}' if base_url else place} on {len(asked)} turns")
+        with counting(screen, len(asked)) as observe:
+            answers = asyncio.run(_answers(screen, run, settings, asked, place, base_url, folder, observe))
+        save(folder, answers, score(answers, names, draws=told.draws, seed=told.seed), identity)
+        return answers
 
 
 def compare_command(
@@ -120,11 +132,7 @@ def compare_command(
     run = Run.open(run_folder)
     answers = load_answers(run.evaluation(one)), load_answers(run.evaluation(other))
     found = compare(*answers, run.taxonomy.names, draws=draws, seed=seed)
-    table = Table(f"{one} - {other}", "difference", "95 % interval", "p", box=None, pad_edge=False)
-    for score_name, difference in found.items():
-        low, high = f"{difference.low:+.4f}", f"{difference.high:+.4f}"
-        table.add_row(score_name, f"{difference.value:+.4f}", f"[{low}, {high}]", f"{difference.p:.4f}")
-    screen.print(table)
+    show_difference(screen, one, other, found)
     screen.print(
         f"{len(answers[0])} turns of {len({each.item.dialogue for each in answers[0]})} dialogues; dialogues are drawn "
         f"whole, p is two-sided, by exchanging the models' answers to whole dialogues"
@@ -164,6 +172,14 @@ def show(screen: Console, found: Mapping[str, Scores]) -> None:
     screen.print(table)
     if all(scores.strategies["unreadable"].value == 1 for scores in found.values()):
         screen.print("no reply had a readable strategy: is this model asked in the form that it was trained for?")
+
+
+def show_difference(screen: Console, one: str, other: str, found: Mapping[str, Difference]) -> None:
+    """A model less another in each score: the difference, its interval, and p."""
+    table = Table(f"{one} - {other}", "difference", "95 % interval", "p", box=None, pad_edge=False)
+    for name, each in found.items():
+        table.add_row(name, f"{each.value:+.4f}", f"[{each.low:+.4f}, {each.high:+.4f}]", f"{each.p:.4f}")
+    screen.print(table)
 
 
 def _percent(value: float | Interval) -> str:

@@ -11,7 +11,10 @@ from cso.cli.corpus import corpus
 from cso.cli.evaluate import compare_command, evaluate_command
 from cso.cli.extract import extract_command
 from cso.cli.recipes import recipes
+from cso.cli.report import report_command
+from cso.cli.run import run_command
 from cso.cli.search import search
+from cso.cli.study import study_command
 from cso.cli.train import train_command
 from cso.errors import BudgetSpent, CsoError
 
@@ -25,11 +28,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(name="run")(run_command)
 app.command()(search)
 app.command(name="extract")(extract_command)
 app.command(name="train")(train_command)
 app.command(name="evaluate")(evaluate_command)
 app.command(name="compare")(compare_command)
+app.command(name="study")(study_command)
+app.command(name="report")(report_command)
 app.command()(corpus)
 app.command()(recipes)
 

@@ -54,7 +54,7 @@ def train_command(
     run = Run.open(run_folder) if preferences is None or (run_folder / "settings.yaml").exists() else None
     short = {"train.objective": objective, "train.model.name": model, "train.tuning": tuning}
     said = [f"{key}={value}" for key, value in short.items() if value is not None] + list(set_ or [])
-    told = _settings(run.settings if run else Settings(), recipe, config, said)
+    told = train_settings(run.settings if run else Settings(), recipe, config, said)
     if merge and told.tuning == "full":
         raise InputError("--merge: there is no adapter to fold in with --tuning full")
     folder = run_folder / "models" / _checked_name(name or told.objective)
@@ -93,7 +93,7 @@ def _train(
         _summarise(screen, trained)
 
 
-def _settings(base: Settings, recipe: str | None, config: Path | None, said: list[str]) -> TrainSettings:
+def train_settings(base: Settings, recipe: str | None, config: Path | None, said: list[str]) -> TrainSettings:
     """The recipe, or without one the run's own settings or the defaults; then the file, then what was said.
 
     `tiny` has a recipe without being told.

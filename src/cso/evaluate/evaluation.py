@@ -42,13 +42,13 @@ def score(answers: Sequence[Answer], names: Sequence[str], *, draws: int = 1000,
     """The scores of answers, with intervals over dialogues. Raises InputError where there are none."""
     if not answers:
         raise InputError("expected answers to score, found none")
-    matrices = _matrices(answers, names)
-    total = matrices.sum(0)
+    each = matrices(answers, names)
+    total = each.sum(0)
     return Scores(
         items=len(answers),
-        dialogues=len(matrices),
+        dialogues=len(each),
         strategies={
-            name: interval(matrices, statistic, draws=draws, seed=seed) for name, statistic in STRATEGY_SCORES.items()
+            name: interval(each, statistic, draws=draws, seed=seed) for name, statistic in STRATEGY_SCORES.items()
         },
         f1=dict(zip(names, map(float, f1(total)), strict=True)),
         strengths=dict(zip(names, map(float, strengths(total)), strict=True)),
@@ -65,10 +65,8 @@ def compare(
     """`one` minus `other` in each strategy score, and R-L where both wrote. Raises InputError for other items."""
     if [answer.item.id for answer in one] != [answer.item.id for answer in other]:
         raise InputError("expected two evaluations of the same test items, found others: evaluate both alike")
-    matrices = _matrices(one, names), _matrices(other, names)
-    found = {
-        name: difference(*matrices, statistic, draws=draws, seed=seed) for name, statistic in STRATEGY_SCORES.items()
-    }
+    both = matrices(one, names), matrices(other, names)
+    found = {name: difference(*both, statistic, draws=draws, seed=seed) for name, statistic in STRATEGY_SCORES.items()}
     if all(any(answer.text for answer in answers) for answers in (one, other)):
         found["R-L"] = difference(_rouge(one), _rouge(other), _mean, draws=draws, seed=seed)
     return found
@@ -105,8 +103,8 @@ def load_scores(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _matrices(answers: Sequence[Answer], names: Sequence[str]) -> Array:
-    """[dialogues, K + 1, K]."""
+def matrices(answers: Sequence[Answer], names: Sequence[str]) -> Array:
+    """[dialogues, K + 1, K]: the confusion matrix of each dialogue, in the order of their first answers."""
     each = np.stack([confusion([answer.item.strategy], [answer.strategy], names) for answer in answers])
     return by_dialogue([answer.item.dialogue for answer in answers], each)
 

@@ -66,3 +66,29 @@ def difference(one: Array, other: Array, statistic: Statistic, *, draws: int, se
     exchanged = statistic(kept_one + swapped_one) - statistic(kept_other + swapped_other)
     as_large = int((np.abs(exchanged) >= abs(value) - 1e-12).sum())
     return Difference(value, float(low), float(high), (as_large + 1) / (draws + 1))
+
+
+def mean_interval(totals: Array, statistic: Statistic, *, draws: int, seed: int) -> Interval:
+    """The mean of a statistic over trainings with different seeds, [S, D, ...]: both seeds and dialogues are drawn.
+
+    All trainings are scored on the same drawn dialogues (the pigeonhole bootstrap, Owen 2007).
+    """
+    low, high = np.quantile(_means(totals, statistic, draws=draws, seed=seed, part=0), (0.025, 0.975))
+    return Interval(float(statistic(totals.sum(1)).mean()), float(low), float(high))
+
+
+def mean_difference(one: Array, other: Array, statistic: Statistic, *, draws: int, seed: int) -> Interval:
+    """The difference of two such means: the same dialogues, each side's seeds drawn by themselves."""
+    found = [_means(each, statistic, draws=draws, seed=seed, part=part) for part, each in enumerate((one, other))]
+    low, high = np.quantile(found[0] - found[1], (0.025, 0.975))
+    value = statistic(one.sum(1)).mean() - statistic(other.sum(1)).mean()
+    return Interval(float(value), float(low), float(high))
+
+
+def _means(totals: Array, statistic: Statistic, *, draws: int, seed: int, part: int) -> Array:
+    """[draws]: `seed` draws the dialogues, `seed` and `part` the trainings."""
+    drawn = np.stack([resampled(each, draws=draws, seed=seed) for each in totals], 1)
+    found = statistic(drawn)
+    count = len(totals)
+    times = np.random.default_rng([seed, part]).multinomial(count, np.full(count, 1 / count), size=draws)
+    return (found * times).sum(1) / count

@@ -36,21 +36,29 @@ def make_plan(
     batch_size: int,
     trees_per_step: int,
     token_budget: int,
+    tokens: int | None = None,
     processes: int = 1,
     seed: int = 0,
 ) -> Plan:
-    """A plan in which every example comes once an epoch. The last step of an epoch may be smaller."""
+    """A plan in which every example comes once an epoch. The last step of an epoch may be smaller.
+
+    With `tokens` the plan has as many epochs as it takes, and ends with the step that reaches so many tokens.
+    """
     draw = random.Random(seed)
     steps: list[list[Members]] = []
-    for _ in range(epochs):
+    sizes: list[int] = []  # of all packs, in tokens
+    per_epoch = -(-len(examples) // batch_size)
+    while len(steps) < per_epoch * epochs if tokens is None else sum(sizes) < tokens:
         order = shuffled(examples, run=max(1, batch_size // trees_per_step), draw=draw)
-        batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
-        steps += [make_packs(examples, batch, token_budget) for batch in batches]
-    oversize = sum(size > token_budget for step in steps for size in (pack_size(examples, pack) for pack in step))
+        for at in range(0, len(order), batch_size):
+            steps.append(make_packs(examples, order[at : at + batch_size], token_budget))
+            sizes += [pack_size(examples, pack) for pack in steps[-1]]
+            if tokens is not None and sum(sizes) >= tokens:
+                break
     most = max(map(len, steps), default=0)
     packs = -(-most // processes) * processes
     filled = [step + [[] for _ in range(packs - len(step))] for step in steps]
-    return Plan(filled, len(steps) // max(1, epochs), packs, oversize)
+    return Plan(filled, min(per_epoch, len(steps)), packs, sum(size > token_budget for size in sizes))
 
 
 def shuffled(examples: Sequence[Encoded], *, run: int, draw: random.Random) -> list[int]:

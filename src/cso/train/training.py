@@ -144,6 +144,7 @@ def _plan(settings: TrainSettings, dataset: Dataset, budget: int, say: Say) -> P
         batch_size=settings.batch_size,
         trees_per_step=settings.packing.trees_per_step,
         token_budget=budget,
+        tokens=settings.tokens,
         processes=arguments.processes(),
         seed=settings.seed,
     )

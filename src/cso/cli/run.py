@@ -1,0 +1,88 @@
+"""`cso run`: the whole method as one command. Every step goes on from what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cso.cli.evaluate import evaluate, show, show_difference
+from cso.cli.extract import extract_command
+from cso.cli.options import Assignments, console, need
+from cso.cli.report import report_command
+from cso.cli.search import search
+from cso.cli.train import train_command
+from cso.evaluate import compare, load_answers, score
+from cso.settings import Settings, load_settings
+from cso.store import Run
+
+EMBEDDED = (  # what a run without a configuration is told
+    "extract.balance=weights",  # else a model learns from the pairs how often strategies are right, not when
+    "train.tuning=full",
+    "evaluate.choose=score",
+    "evaluate.write=false",  # the sentences of so small a model are no results
+)
+MODELS = ("base", "sft", "cso")
+
+
+def run_command(
+    config: Annotated[
+        Path | None, typer.Argument(help="Settings as a YAML file; without, the embedded default.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The run directory; one that is there is gone on with.")] = Path("runs/cso"),
+    seeds: Annotated[str, typer.Option(help="Dialogues to grow trees from: a file, or `bundled`.")] = "bundled",
+    test: Annotated[str, typer.Option(help="Held-out dialogues: a file, or `bundled:test`.")] = "bundled:test",
+    recipe: Annotated[str | None, typer.Option(help="Training settings by name, see `cso recipes`.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only so many seeds, from the first.")] = None,
+    set_: Assignments = None,
+) -> None:
+    """Search, extract, train SFT and CSO, evaluate both and their base, and report: all of it."""
+    screen = console()
+    need("`cso run`", ("torch", "transformers", "accelerate", "peft"))
+    said = [*(EMBEDDED if config is None else ()), *(set_ or [])]
+    settings = load_settings(config, said)
+    _step(screen, "search")
+    _search(screen, seeds, out, config, said, limit)
+    _step(screen, "extract")
+    extract_command(out, config, _of(said, "extract"))
+    for name, objective in (("sft", "sft"), ("cso", settings.train.objective)):
+        _step(screen, f"train {name}")
+        train_command(out, objective, name=name, recipe=recipe, config=config, set_=_of(said, "train"))
+    for name in MODELS:
+        _step(screen, f"evaluate {name}")
+        model = settings.train.model.name if name == "base" else name
+        evaluate(screen, Run.open(out), settings, model, corpus=test, name=name)
+    _step(screen, "report")
+    _summarise(screen, Run.open(out), settings)
+    report_command(out)
+
+
+def _search(
+    screen: Console, seeds: str, out: Path, config: Path | None, said: Sequence[str], limit: int | None
+) -> None:
+    """Grow the trees; those that fail are named, and the others go on."""
+    try:
+        search(seeds, out, config, list(said), limit=limit)
+    except typer.Exit:
+        screen.print("some trees failed: the other ones go on; the same command tries them again")
+
+
+def _summarise(screen: Console, run: Run, settings: Settings) -> None:
+    names, told = run.taxonomy.names, settings.evaluate
+    answers = {name: load_answers(run.evaluation(name)) for name in MODELS}
+    show(screen, {name: score(each, names, draws=told.draws, seed=told.seed) for name, each in answers.items()})
+    for other in ("sft", "base"):
+        found = compare(answers["cso"], answers[other], names, draws=told.draws, seed=told.seed)
+        show_difference(screen, "cso", other, found)
+
+
+def _of(said: Sequence[str], stage: str) -> list[str]:
+    """The assignments that a stage takes."""
+    return [each for each in said if each.startswith(f"{stage}.")]
+
+
+def _step(screen: Console, name: str) -> None:
+    screen.print(f"\n== {name}")

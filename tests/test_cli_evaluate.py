@@ -1,0 +1,161 @@
+"""`cso evaluate`, `compare`, `run`, `study` and `report` as a user types them."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+from pathlib import Path
+
+import pytest
+
+from cli import cso
+from cso.corpora import read_corpus
+from cso.settings import Settings
+from cso.store import Run
+from cso.taxonomy import dump_taxonomy, load_taxonomy
+from server import Call, Reply, Server, completion, failure
+from small_training import save_model, save_pairs
+
+pytestmark = pytest.mark.slow
+SMALL = ("--set", "evaluate.per_stage=4", "--set", "evaluate.draws=50")
+SCORED = ("--choose", "score", "--set", "evaluate.write=false")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run with pairs, as if searched and extracted."""
+    there = Run.create(tmp_path / "run", Settings(), load_taxonomy("esc8"))
+    there.save_seeds([])
+    there.preferences.mkdir()
+    save_pairs(there.preferences / "pairs.jsonl", trees=8)
+    save_pairs(there.preferences / "sft.jsonl", trees=8)
+    return there.folder
+
+
+class Texts(html.parser.HTMLParser):
+    """The words of a page, and the elements that could run or fetch something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.outside += [tag for name, _ in attrs if name in ("src", "href")] + [tag] * (tag in ("script", "img"))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_two_models_are_scored_compared_and_reported(run: Path, model: Path) -> None:
+    one = cso("evaluate", run, "--model", model, *SCORED, *SMALL, "--name", "one")
+    assert one.returncode == 0, one.stderr
+    assert "on 24 turns" in one.stdout
+    again = cso("evaluate", run, "--model", model, *SCORED, *SMALL, "--name", "one")
+    assert "holds this evaluation already, done" in again.stdout
+    written = cso("evaluate", run, "--model", model, *SMALL, "--set", "evaluate.max_tokens=4", "--name", "two")
+    assert written.returncode == 0, written.stderr
+    assert "no reply had a readable strategy" in written.stdout  # its words are noise
+    compared = cso("compare", run, "one", "two")
+    assert compared.returncode == 0, compared.stderr
+    assert "one - two" in compared.stdout
+    assert "unreadable  -1.0000" in compared.stdout
+    reported = cso("report", run)
+    assert reported.returncode == 0, reported.stderr
+    page = Texts()
+    page.feed((run / "report.html").read_text(encoding="utf-8"))
+    assert page.outside == []
+    scores = json.loads((run / "evaluation" / "one" / "scores.json").read_text())
+    assert any(f"{100 * scores['strategies']['Q']['value']:.1f}" in words for words in page.words)
+
+
+def test_an_endpoint_that_dies_half_way_loses_nothing(run: Path) -> None:
+    def answers(limit: int) -> Server:
+        count = 0
+
+        def script(call: Call) -> Reply:
+            nonlocal count
+            count += 1
+            return completion("(Affirmation) You are strong.") if count <= limit else failure(401)
+
+        return Server(script)
+
+    told = ("evaluate", run, "--model", "some-model", *SMALL, "--set", "limits.concurrency=1")
+    with answers(9) as server:
+        stopped = cso(*told, "--base-url", server.base_url)
+    assert stopped.returncode == 2
+    assert "Traceback" not in stopped.stderr
+    with answers(1000) as server:
+        done = cso(*told, "--base-url", server.base_url)
+        assert done.returncode == 0, done.stderr
+        assert len(server.bodies) == 24 - 9
+    rows = [json.loads(line) for line in (run / "evaluation/some-model/replies.jsonl").read_text().splitlines()]
+    assert {(row["strategy"], row["text"]) for row in rows} == {("Affirmation", "You are strong.")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--model", "/nowhere/at/all"), "expected `tiny`, a folder"),
+        (("--model", "MODEL", "--corpus", "/nowhere.json"), "expected a readable file with dialogues"),
+        (("--model", "MODEL", "--corpus", "EMPTY"), "expected dialogues, found an empty list"),
+        (("--model", "MODEL", "--split", "dev"), "expected train or test"),
+        (("--model", "MODEL", "--set", "evaluate.write=false"), "read from the reply unless"),
+        (("--model", "MODEL", "--baseline", "magic"), "evaluate.baseline"),
+        (("--model", "OTHER"), "was trained to choose from esconv8"),
+        (("--model", "m", "--base-url", "http://127.0.0.1:9", "--choose", "score"), "gives no probabilities of tags"),
+    ],
+)
+def test_mistakes_are_named(run: Path, model: Path, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    other = save_model(tmp_path / "other")
+    (other / "taxonomy.yaml").write_text(dump_taxonomy(load_taxonomy("esconv8")), encoding="utf-8")
+    (tmp_path / "empty.json").write_text("[]", encoding="utf-8")
+    places = {"MODEL": model, "OTHER": other, "EMPTY": tmp_path / "empty.json"}
+    done = cso("evaluate", run, *(places.get(each, each) for each in arguments))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_seeds_of_the_run_are_no_test(run: Path, model: Path) -> None:
+    there = Run.open(run)
+    seen = read_corpus("bundled:test", there.taxonomy).dialogues
+    there.save_seeds(seen[:30])
+    some = cso("evaluate", run, "--model", model, *SCORED, *SMALL)
+    assert "left out, since they are seeds of this run: 30 dialogues" in some.stdout
+    there.save_seeds(seen)
+    assert "found none" in cso("evaluate", run, "--model", model, *SCORED, *SMALL).stderr
+
+
+def test_a_study_trains_each_variant_with_each_seed_once(run: Path, model: Path) -> None:
+    told = ("study", "volume", run, "--seeds", "2", *SMALL, "--set", "evaluate.choose=score")
+    sets = ("evaluate.write=false", f"train.model.name={model}", "train.tuning=full", "train.tokens=2000")
+    assignments = [part for each in sets for part in ("--set", each)]
+    done = cso(*told, *assignments)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((run / "studies/volume/results.json").read_text())
+    trainings = {name: row["trainings"] for name, row in results["variants"].items()}
+    assert trainings == {"base": 1, "CSO, 25%": 2, "CSO, 50%": 2, "CSO, 75%": 2, "CSO, 100%": 2}
+    again = cso(*told, *assignments)
+    assert again.stdout.count("holds this training already") == 8
+    assert json.loads((run / "studies/volume/results.json").read_text()) == results
+    assert "no random.jsonl" in cso("study", "ablation", run, *assignments).stderr
+
+
+def test_the_whole_method_is_one_command_and_goes_on_from_what_is_there(model: Path, tmp_path: Path) -> None:
+    sets = (f"train.model.name={model}", "train.tokens=3000", "search.iterations=6", "evaluate.per_stage=2")
+    told = ("run", "--out", tmp_path / "run", "--limit", "4", *(part for each in sets for part in ("--set", each)))
+    done = cso(*told)
+    assert done.returncode == 0, done.stderr
+    for name in ("base", "sft", "cso"):
+        assert (tmp_path / "run" / "evaluation" / name / "scores.json").exists()
+    assert "cso - sft" in done.stdout
+    assert (tmp_path / "run" / "report.html").exists()
+    again = cso(*told)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("already") == 1 + 2 + 3  # trees, trainings, evaluations
