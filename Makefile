@@ -4,10 +4,7 @@ BIN := .venv/bin
 .PHONY: demo test unit clean
 
 demo: .venv/installed  ## the whole pipeline on the embedded default: no key, no download, no GPU
-	$(BIN)/cso search bundled --out runs/demo
-	$(BIN)/cso extract runs/demo --set extract.balance=weights
-	$(BIN)/cso train runs/demo --objective sft --tuning full --set train.validation=0.1
-	$(BIN)/cso train runs/demo --objective dpo --tuning full --set train.validation=0.1 --name cso
+	$(BIN)/cso run --out runs/demo --set train.validation=0.1
 
 test: .venv/tested  ## every check and every test
 	$(BIN)/ruff check .

@@ -5,11 +5,15 @@ from __future__ import annotations
 import html.parser
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from typer.testing import CliRunner
 
-from cli import cso
+from cli import cso as cso_apart
+from cso.cli.main import app
 from cso.corpora import read_corpus
+from cso.errors import CsoError
 from cso.settings import Settings
 from cso.store import Run
 from cso.taxonomy import dump_taxonomy, load_taxonomy
@@ -35,6 +39,22 @@ def run(tmp_path: Path) -> Path:
     save_pairs(there.preferences / "pairs.jsonl", trees=8)
     save_pairs(there.preferences / "sft.jsonl", trees=8)
     return there.folder
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def cso(*arguments: object) -> Done:
+    """The command in this process, where the libraries that take seconds to import are there already."""
+    done = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "200"})
+    if isinstance(done.exception, CsoError):
+        return Done(2, done.stdout, str(done.exception))
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Done(done.exit_code, done.stdout, done.stderr)
 
 
 class Texts(html.parser.HTMLParser):
@@ -87,11 +107,11 @@ def test_an_endpoint_that_dies_half_way_loses_nothing(run: Path) -> None:
 
     told = ("evaluate", run, "--model", "some-model", *SMALL, "--set", "limits.concurrency=1")
     with answers(9) as server:
-        stopped = cso(*told, "--base-url", server.base_url)
+        stopped = cso_apart(*told, "--base-url", server.base_url)
     assert stopped.returncode == 2
     assert "Traceback" not in stopped.stderr
     with answers(1000) as server:
-        done = cso(*told, "--base-url", server.base_url)
+        done = cso_apart(*told, "--base-url", server.base_url)
         assert done.returncode == 0, done.stderr
         assert len(server.bodies) == 24 - 9
     rows = [json.loads(line) for line in (run / "evaluation/some-model/replies.jsonl").read_text().splitlines()]

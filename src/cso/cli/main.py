@@ -10,6 +10,7 @@ import typer
 from cso.cli.corpus import corpus
 from cso.cli.evaluate import compare_command, evaluate_command
 from cso.cli.extract import extract_command
+from cso.cli.judge import judge_command
 from cso.cli.recipes import recipes
 from cso.cli.report import report_command
 from cso.cli.run import run_command
@@ -34,6 +35,7 @@ app.command(name="extract")(extract_command)
 app.command(name="train")(train_command)
 app.command(name="evaluate")(evaluate_command)
 app.command(name="compare")(compare_command)
+app.command(name="judge")(judge_command)
 app.command(name="study")(study_command)
 app.command(name="report")(report_command)
 app.command()(corpus)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cso.cli.embedded import SETTINGS as EMBEDDED
+from cso.cli.embedded import prepare
 from cso.cli.evaluate import evaluated, test_items
 from cso.cli.options import Assignments, Config, console, need
 from cso.cli.train import train_settings
@@ -24,7 +27,7 @@ from cso.files import write_json, write_text
 from cso.settings import Objective, Settings, TrainSettings, load_settings
 from cso.store import Run, file_name, locked
 
-Name = Literal["main", "ablation", "volume", "objectives"]
+Name = Literal["main", "ablation", "volume", "objectives", "embedded"]
 SCORES = {"Q": macro_f1, "B": bias, "Q_W": weighted_f1}
 OBJECTIVES: tuple[Objective, ...] = ("sft", "dpo", "ipo", "simpo", "orpo", "kto")  # Tables 9 to 11
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the dialogues, Figure 4
@@ -45,7 +48,7 @@ def study_command(
         Name,
         typer.Argument(
             help="main: SFT and CSO (Table 2); ablation: with ESC-Pro-Random (Table 4); volume: shares of the data "
-            "(Figure 4); objectives: all six (Tables 9-11)."
+            "(Figure 4); objectives: all six (Tables 9-11); embedded: ablation in a simulated world, made in RUN."
         ),
     ],
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run with preferences.")],
@@ -58,20 +61,24 @@ def study_command(
     """Repeat one of the paper's experiments: train variants, score them, and print means and intervals."""
     screen = console()
     need("`cso study`", ("torch", "transformers", "accelerate", "peft"))
+    said = list(set_ or [])
+    if name == "embedded":
+        base_model, corpus = prepare(screen, run_folder, said)
+        said = [*EMBEDDED, f"train.model.name={base_model}", *said]
+        recipe = recipe or "tiny"
     run = Run.open(run_folder)
-    settings = load_settings(config, set_ or [], base=run.settings)
+    settings = load_settings(config, said, base=run.settings)
     variants = _variants(name, run, settings)
     folder = run_folder / "studies" / name
     asked = test_items(screen, run, settings, corpus)
     with locked(folder):
         base = evaluated(screen, run, settings, asked, settings.train.model.name, folder / "evaluation" / "base")
         found = {"base": [base]}
-        for variant in variants:
-            source = _source(run, variant, folder)
-            told = train_settings(run.settings, recipe, config, [*(set_ or []), f"train.objective={variant.objective}"])
-            found[variant.name] = [
-                _trained(screen, run, settings, asked, variant, source, told, folder, seed) for seed in range(seeds)
-            ]
+        for seed, variant in product(range(seeds), variants):
+            with_seed = [*said, f"train.objective={variant.objective}", f"train.seed={seed}"]
+            told = train_settings(run.settings, recipe, config, with_seed)
+            answers = _trained(screen, run, settings, asked, variant, told, folder)
+            found.setdefault(variant.name, []).append(answers)
     _show(screen, folder, name, found, run.taxonomy.names, settings)
 
 
@@ -81,7 +88,7 @@ def _variants(name: Name, run: Run, settings: Settings) -> list[Variant]:
     match name:
         case "main":
             return [sft, cso]
-        case "ablation":
+        case "ablation" | "embedded":
             if not (run.preferences / "random.jsonl").exists():
                 raise InputError(f"{run.preferences}: no random.jsonl; `cso extract {run.folder} --random` makes it")
             return [sft, Variant("CSO-Random", chosen, "random"), cso]
@@ -119,18 +126,16 @@ def _trained(
     settings: Settings,
     asked: Sequence[Item],
     variant: Variant,
-    source: Path,
     told: TrainSettings,
     folder: Path,
-    seed: int,
 ) -> list[Answer]:
     """The answers of one training, which is done only where it is not there yet."""
     from cso.train import train  # here, because it takes seconds to import
 
-    name = file_name(f"{variant.name}-{seed}")
-    screen.print(f"{variant.name}, seed {seed}")
-    model = folder / "models" / name
-    train(source, model, told.model_copy(update={"seed": seed}), taxonomy=run.taxonomy, say=screen.print)
+    name = file_name(f"{variant.name}-{told.seed}")
+    screen.print(f"{variant.name}, seed {told.seed}")
+    source, model = _source(run, variant, folder), folder / "models" / name
+    train(source, model, told, taxonomy=run.taxonomy, say=screen.print)
     return evaluated(screen, run, settings, asked, str(model), folder / "evaluation" / name)
 
 

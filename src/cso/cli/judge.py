@@ -1,0 +1,110 @@
+"""`cso judge`: a chat model's marks of evaluated replies, or its verdicts between two models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.table import Table
+
+from cso.cli.casting import limited
+from cso.cli.options import Assignments, Config, console
+from cso.evaluate import load_answers
+from cso.evaluate.intervals import Interval
+from cso.evaluate.judging import better, mark
+from cso.files import write_json
+from cso.llm import Answers, BudgetedChat, RememberedChat
+from cso.llm.prices import listed_price
+from cso.roles.ask import Asking
+from cso.settings import Settings, load_settings
+from cso.store import Run, locked
+
+T = TypeVar("T")
+TOKENS = 300  # of a judge's answer
+
+
+def judge_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory with evaluations.")],
+    one: Annotated[str, typer.Argument(metavar="A", help="An evaluation whose replies are judged.")],
+    other: Annotated[str | None, typer.Argument(metavar="B", help="Another: which model's reply is better?")] = None,
+    model: Annotated[str, typer.Option(help="The judge.")] = "gpt-4o-mini",
+    base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible endpoint that serves the judge.")] = None,
+    config: Config = None,
+    set_: Assignments = None,
+) -> None:
+    """Have a chat model judge replies: marks by criteria, or with B which of two is better, in both orders."""
+    screen = console()
+    run = Run.open(run_folder)
+    settings = load_settings(config, set_ or [], base=run.settings)
+    told = settings.evaluate
+    answers = load_answers(run.evaluation(one))
+    folder = run.evaluation(one)
+    with locked(folder):
+        if other is None:
+            marks = asyncio.run(
+                _judged(
+                    settings,
+                    folder,
+                    model,
+                    base_url,
+                    lambda judge: mark(answers, judge, draws=told.draws, seed=told.seed),
+                )
+            )
+            write_json(folder / f"marks-{_file(model)}.json", {"judge": model, **asdict(marks)})
+            table = Table(f"{one}, by {model}", "mean, 1 to 5", box=None, pad_edge=False)
+            for name, value in marks.means.items():
+                table.add_row(name, _shown(value))
+            screen.print(table)
+            screen.print(f"{marks.judged} replies judged, {marks.unread} without readable marks")
+            return
+        others = load_answers(run.evaluation(other))
+        found = asyncio.run(
+            _judged(
+                settings,
+                folder,
+                model,
+                base_url,
+                lambda judge: better(answers, others, judge, draws=told.draws, seed=told.seed),
+            )
+        )
+        write_json(folder / f"verdicts-{other}-{_file(model)}.json", {"judge": model, "other": other, **asdict(found)})
+    table = Table(f"{one} against {other}, by {model}", "share", box=None, pad_edge=False)
+    for name, value in (("win", found.win), ("lose", found.lose), ("tie", found.tie)):
+        table.add_row(name, _shown(value))
+    screen.print(table)
+    screen.print(
+        f"{found.judged} pairs judged in both orders, {found.unread} without readable verdicts; the judge agrees with "
+        f"itself on {found.agreement:.0%}, and prefers what it is shown first in {found.first:.0%} of its verdicts"
+    )
+
+
+async def _judged(
+    settings: Settings, folder: Path, model: str, base_url: str | None, judge: Callable[[Asking], Awaitable[T]]
+) -> T:
+    """What `judge` finds, its answers being remembered in the evaluation's folder."""
+    answers = Answers(folder / "judge.jsonl")
+    async with limited(settings.limits, {model: listed_price(model, base_url)}) as (endpoints, budget):
+        chat = BudgetedChat(endpoints.chat(base_url, settings.cast.default.api_key_env), budget)
+        asking = Asking(
+            role="judge",
+            chat=RememberedChat(chat, answers, "judge"),
+            model=model,
+            temperature=0.0,
+            max_tokens=TOKENS,
+        )
+        try:
+            return await judge(asking)
+        finally:
+            await answers.settle(cancel=True)
+
+
+def _file(model: str) -> str:
+    return model.replace("/", "-")
+
+
+def _shown(value: Interval) -> str:
+    return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"

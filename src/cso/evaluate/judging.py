@@ -1,0 +1,196 @@
+"""A chat model as judge of replies: marks by criteria, and which of two is better, asked in both orders."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+import numpy as np
+
+from cso.dialogue import Speaker, Turn
+from cso.errors import AnswerError, InputError, RequestError
+from cso.evaluate.answering import Answer
+from cso.evaluate.intervals import Array, Interval, by_dialogue, interval
+from cso.llm.chat import Completion, Message
+from cso.roles.ask import Asking, ask
+from cso.roles.marks import json_values, lines_in, marks_in
+
+HIGHEST = 5
+CRITERIA = {  # the paper's criteria of human evaluation (section 5.1), in words of our own
+    "Acceptance": "The person would be willing to hear this, and would not feel pushed or judged.",
+    "Effectiveness": "It would ease the person's distress, or bring them a step closer to what they need.",
+    "Sensitivity": "It takes up what the person has said and feels, rather than what anybody might say.",
+    "Alignment": "The strategy suits this moment of the conversation, and the words carry that strategy out.",
+}
+SATISFACTION = ("Acceptance", "Effectiveness", "Sensitivity")  # their mean
+
+Winner = Literal["one", "other", "tie"]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Mean marks, 1 to 5, with intervals over dialogues; `unread` replies could not be judged."""
+
+    means: Mapping[str, Interval]  # the criteria, and Satisfaction
+    judged: int
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """How often one reply was found better, the other, or neither: shares of what was judged.
+
+    A verdict counts where both orders agree, else it is a tie. `agreement`: the share of pairs where they do.
+    """
+
+    win: Interval
+    lose: Interval
+    tie: Interval
+    agreement: float
+    first: float  # how often the reply shown first won, in both orders together; .5 of the decided is even
+    judged: int
+    unread: int
+
+
+async def mark(answers: Sequence[Answer], judge: Asking, *, draws: int = 1000, seed: int = 0) -> Marks:
+    """The judge's marks of each reply. Raises InputError where there are no words to judge, or none could be."""
+    found = await asyncio.gather(*(_marks(answer, judge) for answer in _written(answers)))
+    rows = [(answer, marks) for answer, marks in zip(answers, found, strict=True) if marks is not None]
+    if not rows:
+        raise InputError(f"{judge.model}: expected marks, could read none in {len(answers)} answers")
+    dialogues = [answer.item.dialogue for answer, _ in rows]
+    means = {
+        name: _mean([marks[name] for _, marks in rows], dialogues, draws=draws, seed=seed)
+        for name in (*CRITERIA, "Satisfaction")
+    }
+    return Marks(means, len(rows), len(answers) - len(rows))
+
+
+async def better(
+    one: Sequence[Answer], other: Sequence[Answer], judge: Asking, *, draws: int = 1000, seed: int = 0
+) -> Verdicts:
+    """Which of two replies to each item is better. Raises InputError for evaluations of other items."""
+    if [answer.item.id for answer in one] != [answer.item.id for answer in other]:
+        raise InputError("expected two evaluations of the same test items, found others: evaluate both alike")
+    pairs = list(zip(_written(one), _written(other), strict=True))
+    asked = [_verdict(a, b, judge) for a, b in pairs] + [_verdict(b, a, judge) for a, b in pairs]
+    said = await asyncio.gather(*asked)
+    both = list(zip(pairs, said[: len(pairs)], said[len(pairs) :], strict=True))
+    rows = [
+        (a.item.dialogue, first, second) for (a, _), first, second in both if first is not None and second is not None
+    ]
+    if not rows:
+        raise InputError(f"{judge.model}: expected verdicts, could read none in {len(said)} answers")
+    turned = {"one": "other", "other": "one", "tie": "tie"}
+    winners = [first if first == turned[second] else "tie" for _, first, second in rows]
+    dialogues = [dialogue for dialogue, _, _ in rows]
+    shares = {
+        winner: _mean([float(each == winner) for each in winners], dialogues, draws=draws, seed=seed)
+        for winner in turned
+    }
+    return Verdicts(
+        win=shares["one"],
+        lose=shares["other"],
+        tie=shares["tie"],
+        agreement=fmean(first == turned[second] for _, first, second in rows),
+        first=fmean(each == "one" for _, *verdicts in rows for each in verdicts),
+        judged=len(rows),
+        unread=len(pairs) - len(rows),
+    )
+
+
+def _written(answers: Sequence[Answer]) -> Sequence[Answer]:
+    if not any(answer.text for answer in answers):
+        raise InputError("expected replies to judge, found strategies only: evaluate with evaluate.write=true")
+    return answers
+
+
+async def _marks(answer: Answer, judge: Asking) -> dict[str, float] | None:
+    criteria = "\n".join(f"- {name}: {text}" for name, text in CRITERIA.items())
+    told = (
+        f"Here is a conversation between a person who seeks support and a supporter, and a reply that the supporter "
+        f"might give next.\n\n{_conversation(answer)}\n\nThe reply:\n{_reply(answer)}\n\nGive it a mark from 1 (not at "
+        f"all) to {HIGHEST} (fully) by each criterion:\n{criteria}\n\nAnswer with a JSON object that has a number for "
+        f"each of: {', '.join(CRITERIA)}."
+    )
+    number = {"type": "integer", "enum": list(range(1, HIGHEST + 1))}
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": dict.fromkeys(CRITERIA, number),
+        "required": list(CRITERIA),
+        "additionalProperties": False,
+    }
+    try:
+        marks = await ask(judge, judge.request((Message("user", told),), schema=schema), _read_marks)
+    except (AnswerError, RequestError):
+        return None
+    return marks | {"Satisfaction": fmean(marks[name] for name in SATISFACTION)}
+
+
+def _read_marks(completion: Completion) -> dict[str, float]:
+    names = {name.casefold(): name for name in CRITERIA}
+    found: dict[str, Any] = lines_in(completion.text, names, out_of=HIGHEST)
+    for value in json_values(completion.text):
+        found |= marks_in(value, names, out_of=HIGHEST)
+    marks = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    if marks.keys() != CRITERIA.keys() or not all(1 <= value <= HIGHEST for value in marks.values()):
+        raise AnswerError(
+            f"expected a number from 1 to {HIGHEST} for each of {', '.join(CRITERIA)}",
+            reason="unreadable",
+            text=completion.text,
+        )
+    return marks
+
+
+async def _verdict(first: Answer, second: Answer, judge: Asking) -> Winner | None:
+    told = (
+        f"Here is a conversation between a person who seeks support and a supporter, and two replies that the "
+        f"supporter might give next.\n\n{_conversation(first)}\n\nReply A:\n{_reply(first)}\n\n"
+        f"Reply B:\n{_reply(second)}\n\nWhich reply would help this person more, now? Length and order do not matter. "
+        f'Answer with a JSON object: {{"better": "A"}}, {{"better": "B"}} or, if neither is, {{"better": "tie"}}.'
+    )
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"better": {"type": "string", "enum": ["A", "B", "tie"]}},
+        "required": ["better"],
+        "additionalProperties": False,
+    }
+    try:
+        return await ask(judge, judge.request((Message("user", told),), schema=schema), _read_verdict)
+    except (AnswerError, RequestError):
+        return None
+
+
+def _read_verdict(completion: Completion) -> Winner:
+    found = {str(match).casefold() for match in re.findall(r'"better"\s*:\s*"?(A|B|tie)\b', completion.text, re.I)}
+    bare = completion.text.strip().strip(".*\"'").casefold()
+    found |= {bare} & {"a", "b", "tie"}
+    if len(found) != 1:
+        raise AnswerError('expected {"better": "A"}, "B" or "tie"', reason="unreadable", text=completion.text)
+    verdicts: dict[str, Winner] = {"a": "one", "b": "other", "tie": "tie"}
+    return verdicts[found.pop()]
+
+
+def _conversation(answer: Answer) -> str:
+    return "\n".join(f"{_name(turn)}: {turn.text}" for turn in answer.item.history.turns)
+
+
+def _name(turn: Turn) -> str:
+    return "Seeker" if turn.speaker is Speaker.SEEKER else "Supporter"
+
+
+def _reply(answer: Answer) -> str:
+    return f"({answer.strategy}) {answer.text}" if answer.strategy else answer.text or "(nothing)"
+
+
+def _mean(values: Sequence[float], dialogues: Sequence[str], *, draws: int, seed: int) -> Interval:
+    sums = by_dialogue(dialogues, np.array([(value, 1.0) for value in values]))
+    return interval(sums, _quotient, draws=draws, seed=seed)
+
+
+def _quotient(totals: Array) -> Array:
+    return totals[..., 0] / totals[..., 1]
