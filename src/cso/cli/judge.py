@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from cso.cli.casting import limited
 from cso.cli.options import Assignments, Config, console
 from cso.evaluate import load_answers
 from cso.evaluate.intervals import Interval
-from cso.evaluate.judging import better, mark
+from cso.evaluate.judging import Marks, Verdicts, better, mark
 from cso.files import write_json
 from cso.llm import Answers, BudgetedChat, RememberedChat
 from cso.llm.prices import listed_price
@@ -40,26 +41,16 @@ def judge_command(
     screen = console()
     run = Run.open(run_folder)
     settings = load_settings(config, set_ or [], base=run.settings)
-    told = settings.evaluate
-    answers = load_answers(run.evaluation(one))
     folder = run.evaluation(one)
+    answers = load_answers(folder)
+    told = settings.evaluate
     with locked(folder):
         if other is None:
             marks = asyncio.run(
-                _judged(
-                    settings,
-                    folder,
-                    model,
-                    base_url,
-                    lambda judge: mark(answers, judge, draws=told.draws, seed=told.seed),
-                )
+                _judged(settings, folder, model, base_url, lambda j: mark(answers, j, draws=told.draws, seed=told.seed))
             )
             write_json(folder / f"marks-{_file(model)}.json", {"judge": model, **asdict(marks)})
-            table = Table(f"{one}, by {model}", "mean, 1 to 5", box=None, pad_edge=False)
-            for name, value in marks.means.items():
-                table.add_row(name, _shown(value))
-            screen.print(table)
-            screen.print(f"{marks.judged} replies judged, {marks.unread} without readable marks")
+            _show_marks(screen, f"{one}, by {model}", marks)
             return
         others = load_answers(run.evaluation(other))
         found = asyncio.run(
@@ -68,11 +59,23 @@ def judge_command(
                 folder,
                 model,
                 base_url,
-                lambda judge: better(answers, others, judge, draws=told.draws, seed=told.seed),
+                lambda j: better(answers, others, j, draws=told.draws, seed=told.seed),
             )
         )
         write_json(folder / f"verdicts-{other}-{_file(model)}.json", {"judge": model, "other": other, **asdict(found)})
-    table = Table(f"{one} against {other}, by {model}", "share", box=None, pad_edge=False)
+    _show_verdicts(screen, f"{one} against {other}, by {model}", found)
+
+
+def _show_marks(screen: Console, title: str, marks: Marks) -> None:
+    table = Table(title, "mean, 1 to 5", box=None, pad_edge=False)
+    for name, value in marks.means.items():
+        table.add_row(name, _shown(value))
+    screen.print(table)
+    screen.print(f"{marks.judged} replies judged, {marks.unread} without readable marks")
+
+
+def _show_verdicts(screen: Console, title: str, found: Verdicts) -> None:
+    table = Table(title, "share", box=None, pad_edge=False)
     for name, value in (("win", found.win), ("lose", found.lose), ("tie", found.tie)):
         table.add_row(name, _shown(value))
     screen.print(table)
