@@ -35,7 +35,18 @@ VERBS: dict[str, set[str]] = {  # each with what it may import besides itself an
     "train": {"corpora"},
     "report": set(),
     "evaluate": {"llm", "llm.chat", "llm.answers", "roles.ask", "roles.marks"}.union(
-        f"train.{name}" for name in ("arguments", "backbone", "conversation", "encode", "examples", "reference", "trie")
+        f"train.{name}"
+        for name in (
+            "arguments",
+            "attention",
+            "backbone",
+            "conversation",
+            "encode",
+            "examples",
+            "pack",
+            "reference",
+            "trie",
+        )
     ),
 }
 HEAVY = {

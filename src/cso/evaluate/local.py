@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -15,18 +16,21 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from cso.errors import InputError
 from cso.settings import ModelSettings, TrainSettings
 from cso.taxonomy import Taxonomy, load_taxonomy
 from cso.train.arguments import token_budget, training_device
+from cso.train.attention import NAME as PATHS
+from cso.train.attention import Paths
 from cso.train.backbone import Backbone, attention, load_backbone, load_tokenizer, model_place
 from cso.train.conversation import Prompt, token_ids
 from cso.train.encode import Encoded, encode_prompts
 from cso.train.examples import Example
+from cso.train.pack import build_pack
 from cso.train.reference import score_all
-from cso.train.trie import common_prefix
+from cso.train.trie import Tokens, build_trie, common_prefix
 from cso.transcript import Message, tag
 
 GENERATED = {"cuda": 131_072, "cpu": 24_576}  # tokens, prompts included, of a batch of replies
@@ -73,17 +77,16 @@ class LocalModel:
     ) -> Generator[tuple[int, str]]:
         """(place, reply) of each prompt, a batch at a time, as they come; a reply has its opening before it.
 
-        Batches are as large as memory should allow, prompts of like length together, the longest first.
+        Batches are as large as memory should allow. Prompts that begin alike are together, and are read once.
         """
         before = openings or [""] * len(prompts)
         tokens = token_ids(
             self.backbone.tokenizer, [prompt.text + each for prompt, each in zip(prompts, before, strict=True)]
         )
-        order = sorted(range(len(tokens)), key=lambda place: len(tokens[place]), reverse=True)
+        order = sorted(range(len(tokens)), key=tokens.__getitem__)
         torch.manual_seed(seed)
         for places in self._batches(order, tokens, max_tokens):
-            with self._writing() as model:
-                new = self._continued(model, [tokens[place] for place in places], max_tokens, temperature)
+            new = self._continued([tokens[place] for place in places], max_tokens, temperature)
             yield from ((place, before[place] + text) for place, text in zip(places, new, strict=True))
 
     def _batches(self, order: Sequence[int], tokens: Sequence[Sequence[int]], more: int) -> list[list[int]]:
@@ -91,16 +94,16 @@ class LocalModel:
         batches: list[list[int]] = []
         longest = 0
         for place in order:
-            if batches and (len(batches[-1]) + 1) * (longest + more) <= budget:
+            if batches and (len(batches[-1]) + 1) * (max(longest, len(tokens[place])) + more) <= budget:
                 batches[-1].append(place)
             else:
                 batches.append([place])
-                longest = len(tokens[place])
+                longest = 0
+            longest = max(longest, len(tokens[place]))
         return batches
 
-    def _continued(
-        self, model: PreTrainedModel, tokens: Sequence[Sequence[int]], more: int, temperature: float
-    ) -> list[str]:
+    def _continued(self, tokens: Sequence[Tokens], more: int, temperature: float) -> list[str]:
+        model = self.backbone.base
         tokenizer, device = self.backbone.tokenizer, self.backbone.device
         width = max(map(len, tokens))
         ends = self._ends(model)
@@ -113,14 +116,17 @@ class LocalModel:
         drawn = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0} if temperature else {}
         greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.backbone.bf16):
-            out = cast(Any, model).generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=more,
-                eos_token_id=ends,
-                pad_token_id=pad,
-                **(drawn or greedy),
-            )
+            known = self._read(tokens)
+            with self._attention(attention(ModelSettings(), model.config, torch.device("cpu"))):
+                out = cast(Any, model).generate(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    max_new_tokens=more,
+                    eos_token_id=ends,
+                    pad_token_id=pad,
+                    **{_cache(model): known},
+                    **(drawn or greedy),
+                )
         return tokenizer.batch_decode(cast(Tensor, out)[:, width:], skip_special_tokens=True)
 
     def _ends(self, model: PreTrainedModel) -> list[int]:
@@ -133,15 +139,36 @@ class LocalModel:
             raise InputError(f"model {self.name}: expected an end-of-sequence token, found none to stop a reply at")
         return ends
 
+    def _read(self, tokens: Sequence[Tokens]) -> DynamicCache | None:
+        """Keys and values of all tokens but the last of each sequence, sequences ending together: from one trie.
+
+        None for a model whose attention cannot be exchanged: it reads each sequence by itself.
+        """
+        base, device = self.backbone.base, self.backbone.device
+        width = max(map(len, tokens)) - 1
+        if not base._supports_attention_backend or not width:  # pyright: ignore[reportPrivateUsage]
+            return None
+        pack = build_pack([(each[:-1], each[-1:]) for each in tokens]).to(device)
+        paths = build_trie(tokens).paths
+        with self._attention(PATHS):
+            whole = DynamicCache()
+            told = {"input_ids": pack.input_ids[None], "position_ids": pack.position_ids[None], _cache(base): whole}
+            base(**told, use_cache=True, logits_to_keep=1, paths=Paths.of(pack))
+        nodes = torch.tensor([[0] * (width + 1 - len(path)) + path[:-1] for path in paths], device=device)
+        known = DynamicCache()
+        for number, layer in enumerate(cast(list[Any], whole.layers)):
+            known.update(layer.keys[0][:, nodes].transpose(0, 1), layer.values[0][:, nodes].transpose(0, 1), number)
+        return known
+
     @contextmanager
-    def _writing(self) -> Generator[PreTrainedModel]:
-        """The model with an attention that can go on from what it has computed."""
+    def _attention(self, name: str) -> Generator[None]:
+        """Meanwhile the model computes attention so."""
         base = self.backbone.base
         own = cast(str, base.config._attn_implementation)  # pyright: ignore[reportPrivateUsage]
-        base.set_attn_implementation(attention(ModelSettings(), base.config, torch.device("cpu")))
+        base.set_attn_implementation(name)
         base.eval()
         try:
-            yield base
+            yield
         finally:
             base.set_attn_implementation(own)
 
@@ -193,3 +220,8 @@ def _base(adapter: Path) -> str:
         return str(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{adapter}: expected the name of the adapter's base model: {error!r}") from error
+
+
+def _cache(model: PreTrainedModel) -> str:
+    """What this version of transformers calls a model's cache of keys and values."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"

@@ -13,6 +13,7 @@ from cso.report.facts import Facts, Numbers
 
 # Told apart in every common form of colour blindness (Tol's "muted" and a grey), by a strategy's place.
 COLOURS = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499", "#bbbbbb")
+TITLES = {"seed": "seed dialogues", "result": "preferred dialogues"}  # of the statistics' stages
 WIDTH, HEIGHT = 320, 160  # of a figure's plane, in its own units
 
 
@@ -43,7 +44,9 @@ def page(facts: Facts) -> str:
     template = environment.from_string(
         resources.files("cso.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     )
-    stages: dict[str, Mapping[str, Sequence[int]]] = {**facts.statistics.get("stages", {})}
+    stages: dict[str, Mapping[str, Sequence[int]]] = {}
+    for name, counts in facts.statistics.get("stages", {}).items():
+        stages[TITLES.get(str(name), str(name))] = counts
     names = [name for counts in list(stages.values())[:1] for name in counts]
     for name, scores in facts.evaluations.items():
         stages.setdefault("held-out dialogues", scores["gold_stages"])
