@@ -10,10 +10,10 @@ test: .venv/tested  ## every check and every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 unit: .venv/tested  ## the fast tests only
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
