@@ -43,6 +43,7 @@ VERBS: dict[str, set[str]] = {  # each with what it may import besides itself an
             "conversation",
             "encode",
             "examples",
+            "identity",
             "pack",
             "reference",
             "trie",

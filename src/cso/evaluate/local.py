@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 from collections.abc import Callable, Generator, Sequence
@@ -28,6 +27,7 @@ from cso.train.backbone import Backbone, attention, load_backbone, load_tokenize
 from cso.train.conversation import Prompt, token_ids
 from cso.train.encode import Encoded, encode_prompts
 from cso.train.examples import Example
+from cso.train.identity import files_of
 from cso.train.pack import build_pack
 from cso.train.reference import score_all
 from cso.train.trie import Tokens, build_trie, common_prefix
@@ -197,11 +197,7 @@ def load_local(
 
 def identity(name: str) -> str:
     """The name of a model of the hub; of one in a folder, a hash of its files' names, sizes and times."""
-    place = Path(model_place(name))
-    if not place.is_dir():
-        return name
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(place.glob("*.*"))]
-    return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+    return files_of(Path(model_place(name))) or name
 
 
 def _check_strategies(name: str, file: Path, taxonomy: Taxonomy) -> None:

@@ -35,7 +35,7 @@ def identity_of(
         "format": FORMAT,
         "settings": settings.model_dump(mode="json"),
         "examples": digest.hexdigest()[:16],
-        "model": _files(Path(model)),
+        "model": files_of(Path(model)),
         **machine,
     }
 
@@ -93,7 +93,7 @@ def _whole(checkpoint: Path) -> bool:
     return True
 
 
-def _files(model: Path) -> str:
+def files_of(model: Path) -> str:
     """A hash of the names, sizes and times of a local model's files; empty for a model by name."""
     if not model.is_dir():
         return ""
