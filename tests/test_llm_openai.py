@@ -15,7 +15,8 @@ import pytest
 
 from cso.errors import CsoError, EndpointError, InputError, RequestError
 from cso.llm import Completion, Limiter, Message, Request
-from cso.llm.openai import Endpoints, OpenAIChat
+from cso.llm.endpoints import Endpoints
+from cso.llm.openai import OpenAIChat
 from cso.llm.retry import Patience
 from server import Call, Reply, Script, Server, completion, failure, in_turn
 

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from cso.dialogue import Dialogue, Speaker, Turn, dialogue_from_json, dialogue_to_json
 from cso.errors import InputError, StoreError
+from cso.files import locked
 from cso.search import grow_tree
 from cso.settings import Settings, load_settings, settings_from
-from cso.store import Run, file_name, locked
+from cso.store import Run, file_name
 from cso.taxonomy import dump_taxonomy, load_taxonomy, parse_taxonomy
 from cso.tree import Failure, Tree
 from golden_searches import TAXONOMY, Asked, golden, seed_of, settings_of
@@ -152,10 +153,10 @@ def test_a_broken_tree_file_is_named(tmp_path: Path, broken: str) -> None:
 
 
 def test_two_processes_cannot_work_in_one_run(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from cso.store import locked\nwith locked(Path(sys.argv[1])): pass"
+    code = "import sys; from pathlib import Path; from cso.files import locked\nwith locked(Path(sys.argv[1])): pass"
     with locked(tmp_path):
         other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert "another process is at work in this run" in other.stderr
+    assert "another process is at work there" in other.stderr
     again = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert again.returncode == 0
 

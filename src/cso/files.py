@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
+from typing import cast
+
+import yaml
+from filelock import FileLock, Timeout
 
 from cso.errors import InputError, StoreError
 
@@ -34,6 +38,27 @@ def bundled_or_own(folder: str, name_or_path: str | Path, *, what: str) -> str:
 
 
 @contextmanager
+def locked(folder: Path) -> Generator[None]:
+    """Nobody else works in the folder meanwhile; it is made if need be. Raises StoreError.
+
+    The lock goes with the process, however that ends.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be made: {error.strerror or error}") from error
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise StoreError(f"{folder}: another process is at work there; wait for it, or choose another") from None
+    except OSError as error:
+        if error.filename != str(folder / "lock"):
+            raise
+        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
 def replacing(path: Path) -> Generator[Path]:
     """A place to write what `path` is to hold; it becomes `path` at the end, and is gone if anything went wrong.
 
@@ -53,6 +78,12 @@ def replacing(path: Path) -> Generator[Path]:
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def yaml_text(content: object) -> str:
+    """YAML in the order of `content`, in readable lines."""
+    dump = cast(Callable[..., str], yaml.safe_dump)  # pyright: ignore[reportUnknownMemberType]
+    return dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from cso.errors import InputError
+from cso.files import yaml_text
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -223,7 +224,7 @@ def load_settings(
 
 def dump_settings(settings: Settings) -> str:
     """The YAML text that `load_settings` reads back as the same settings."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml_text(settings.model_dump(mode="json"))
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

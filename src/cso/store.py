@@ -17,15 +17,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
 import yaml
-from filelock import FileLock, Timeout
 
 from cso.dialogue import Dialogue, dialogue_from_json, dialogue_to_json
 from cso.errors import StoreError
@@ -172,24 +170,6 @@ class Run:
                 yield tree
 
 
-@contextmanager
-def locked(folder: Path, *, create: bool = True) -> Generator[None]:
-    """Nobody else works in the run directory meanwhile. The lock goes with the process, however that ends."""
-    if create:
-        _make(folder)
-    elif not folder.is_dir():
-        raise StoreError(f"{folder}: no such run; `cso search SEEDS --out {folder}` makes one")
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            yield
-    except Timeout:
-        raise StoreError(f"{folder}: another process is at work in this run; wait for it, or choose another") from None
-    except OSError as error:
-        if error.filename != str(folder / "lock"):
-            raise
-        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
-
-
 def file_name(dialogue_id: str) -> str:
     """An id as the name of a file: safe everywhere, and another name for every other id."""
     name = quote(dialogue_id, safe=" ()+,=@", errors="surrogatepass")
@@ -268,7 +248,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise StoreError(f"{path}: no such file; `cso search SEEDS --out {path.parent}` makes a run") from error
+        raise StoreError(
+            f"{path.parent}: no such run (it has no {path.name}); `cso search SEEDS --out {path.parent}` makes one"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: cannot be read: {error}") from error
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 import yaml
 
 from cso.errors import InputError
-from cso.files import bundled, bundled_or_own
+from cso.files import bundled, bundled_or_own, yaml_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def dump_taxonomy(taxonomy: Taxonomy) -> str:
         content["overused"] = list(taxonomy.overused)
     if taxonomy.maps:
         content["maps"] = dict(taxonomy.maps)
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    return yaml_text(content)
 
 
 def _strategy(entry: object, *, source: str, position: int) -> Strategy:

@@ -12,13 +12,12 @@ from cso.corpora import read_corpus
 from cso.corpus_cast import STAND_IN_NOTICE, World
 from cso.dialogue import Dialogue
 from cso.errors import BudgetSpent
-from cso.llm import Answers, Budget, BudgetedChat, Chat, Limiter, RememberedChat
-from cso.llm.openai import Endpoints
+from cso.llm import Answers, Budget, BudgetedChat, Chat, RememberedChat
+from cso.llm.endpoints import limited
 from cso.llm.prices import listed_price
-from cso.llm.retry import Patience
 from cso.roles import chat_roles, load_rubric, prompt_text, remembered
 from cso.search import Cast
-from cso.settings import ROLES, CastSettings, LimitSettings, Role, Settings
+from cso.settings import ROLES, CastSettings, Role, Settings
 from cso.store import Run
 from cso.taxonomy import Taxonomy
 
@@ -99,22 +98,6 @@ async def casting(run: Run) -> AsyncGenerator[Casting]:
             await cast.settle(cancel=True)
             raise
         await cast.settle()
-
-
-@asynccontextmanager
-async def limited(
-    limits: LimitSettings, prices: Mapping[str, tuple[float, float] | None]
-) -> AsyncGenerator[tuple[Endpoints, Budget]]:
-    """Endpoints under the limits, and the budget that calls are to be counted in."""
-    limiter = Limiter(
-        limits.concurrency,
-        requests_per_minute=limits.requests_per_minute,
-        tokens_per_minute=limits.tokens_per_minute,
-    )
-    budget = Budget(prices, max_calls=limits.max_calls, max_tokens=limits.max_tokens, max_cost=limits.max_cost)
-    patience = Patience(timeout=limits.timeout, total=limits.patience)
-    async with Endpoints(patience=patience, limiter=limiter) as endpoints:
-        yield endpoints, budget
 
 
 def llm_play(settings: Settings, taxonomy: Taxonomy, chats: Mapping[Role, Chat]) -> Play:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,33 +10,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cso.cli.casting import limited
+import cso.evaluate
 from cso.cli.options import Assignments, Config, console, need
 from cso.cli.progress import counting
 from cso.corpora import bundled_corpora, read_corpus
-from cso.dialogue import Dialogue, dialogue_to_json
 from cso.errors import InputError
-from cso.evaluate import (
-    Answer,
-    Item,
-    Local,
-    Model,
-    Remote,
-    Scores,
-    answer,
-    compare,
-    drawn,
-    items,
-    load_answers,
-    load_scores,
-    save,
-    score,
-)
+from cso.evaluate import Answer, Endpoint, Item, Scores, compare, drawn, held_out, items, load_answers, score
 from cso.evaluate.intervals import Difference, Interval
-from cso.llm import Answers, BudgetedChat, RememberedChat
-from cso.llm.prices import listed_price
-from cso.settings import ModelSettings, Settings, load_settings
-from cso.store import Run, locked
+from cso.settings import Settings, load_settings
+from cso.store import Run
 
 Run_ = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory; results go to RUN/evaluation.")]
 
@@ -104,20 +83,27 @@ def evaluated(
     base_url: str | None = None,
 ) -> list[Answer]:
     """A model's answers, from `folder` if it was evaluated alike; else asked for, scored and kept there."""
-    told, names = settings.evaluate, run.taxonomy.names
+    endpoint = None
     if base_url is None:
         need("evaluating a model in this process", ("torch", "transformers", "accelerate"))
         _quiet()
-    identity = _identity(run, settings, asked, place, base_url)
-    with locked(folder):
-        if _is_done(folder, identity):
-            screen.print(f"{folder} holds this evaluation already, done")
-            return load_answers(folder)
-        screen.print(f"evaluating {f'{place} at {base_url}' if base_url else place} on {len(asked)} turns")
-        with counting(screen, len(asked)) as observe:
-            answers = asyncio.run(_answers(screen, run, settings, asked, place, base_url, folder, observe))
-        save(folder, answers, score(answers, names, draws=told.draws, seed=told.seed), identity)
-        return answers
+    else:
+        player = settings.cast.default
+        endpoint = Endpoint(base_url, player.api_key_env, player.price, settings.limits)
+    screen.print(f"evaluating {f'{place} at {base_url}' if base_url else place} on {len(asked)} turns")
+    with counting(screen, len(asked)) as observe:
+        return cso.evaluate.evaluate(
+            place,
+            asked,
+            folder,
+            run.taxonomy,
+            settings.evaluate,
+            endpoint=endpoint,
+            examples=run.load_seeds() if settings.evaluate.baseline == "example" else (),
+            trust_remote_code=settings.train.model.trust_remote_code,
+            say=screen.print,
+            observe=observe,
+        )
 
 
 def compare_command(
@@ -143,8 +129,7 @@ def test_items(screen: Console, run: Run, settings: Settings, corpus: str) -> li
     """The turns of held-out dialogues. Those that the run was grown from are left out, and that is said."""
     read = read_corpus(corpus, run.taxonomy, drop_unlabelled=settings.drop_unlabelled)
     screen.print(read.summary())
-    seen = {dialogue.turns for dialogue in run.load_seeds()}
-    unseen = [dialogue for dialogue in read.dialogues if dialogue.turns not in seen]
+    unseen = held_out(read.dialogues, run.load_seeds())
     if len(unseen) < len(read.dialogues):
         screen.print(f"left out, since they are seeds of this run: {len(read.dialogues) - len(unseen)} dialogues")
     found = drawn(items(unseen), per_stage=settings.evaluate.per_stage, seed=settings.evaluate.seed)
@@ -190,62 +175,6 @@ def _percent(value: float | Interval) -> str:
 
 def _plain(value: Interval) -> str:
     return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
-
-
-async def _answers(
-    screen: Console,
-    run: Run,
-    settings: Settings,
-    asked: Sequence[Item],
-    place: str,
-    base_url: str | None,
-    folder: Path,
-    observe: Callable[[int], None],
-) -> list[Answer]:
-    told = settings.evaluate
-    remembered = Answers(folder / "answers.jsonl")
-    examples: Sequence[Dialogue] = run.load_seeds() if told.baseline == "example" else ()
-
-    async def answered(model: Model) -> list[Answer]:
-        return await answer(model, asked, run.taxonomy, told, examples)
-
-    if base_url is None:
-        from cso.evaluate.local import load_local  # here, because it takes seconds to import
-
-        model = ModelSettings(name=place, trust_remote_code=settings.train.model.trust_remote_code)
-        loaded = load_local(model, run.taxonomy, max_length=told.max_length, say=screen.print)
-        return await answered(Local(loaded, remembered, told, observe))
-    price = settings.cast.default.price or listed_price(place, base_url)
-    async with limited(settings.limits, {place: price}) as (endpoints, budget):
-        chat = BudgetedChat(endpoints.chat(base_url, settings.cast.default.api_key_env), budget)
-        try:
-            return await answered(Remote(RememberedChat(chat, remembered, "supporter"), place, told, observe))
-        finally:
-            await remembered.settle(cancel=True)
-
-
-def _identity(
-    run: Run, settings: Settings, asked: Sequence[Item], place: str, base_url: str | None
-) -> dict[str, object]:
-    """All that the answers depend on."""
-    content = [[dialogue_to_json(item.history), item.strategy, item.text] for item in asked]
-    if base_url is None:
-        from cso.evaluate.local import identity  # here, because it takes seconds to import
-
-        model = identity(place)
-    else:
-        model = f"{place} at {base_url}"
-    return {
-        "model": place,
-        "version": model,
-        "items": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16],
-        "strategies": list(run.taxonomy.names),
-        "settings": settings.evaluate.model_dump(mode="json"),
-    }
-
-
-def _is_done(folder: Path, identity: Mapping[str, object]) -> bool:
-    return (folder / "scores.json").exists() and load_scores(folder)["identity"] == identity
 
 
 def _quiet() -> None:

@@ -17,10 +17,10 @@ from cso.dialogue import Dialogue
 from cso.errors import InputError, StoreError
 from cso.extract import Preferences, Statistics, extract
 from cso.extract.write import Origin, Written, write_preferences
-from cso.files import write_text
+from cso.files import locked, write_text
 from cso.rating import Rating
 from cso.settings import Settings, dump_settings, load_settings
-from cso.store import Run, locked
+from cso.store import Run
 from cso.taxonomy import Strategy
 from cso.tree import Tree
 
@@ -41,8 +41,8 @@ def extract_command(
 ) -> None:
     """Make a preference dataset of the trees of a run."""
     screen = console()
-    with locked(run_folder, create=False):
-        there = Run.open(run_folder)
+    there = Run.open(run_folder)
+    with locked(run_folder):
         said = [*assignments(set_, None, None), *([] if min_margin is None else [f"extract.min_margin={min_margin}"])]
         run = Run(run_folder, _settings(there.settings, config, said), there.taxonomy, there.wording)
         trees = _usable(screen, run)

@@ -12,17 +12,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cso.cli.casting import limited
 from cso.cli.options import Assignments, Config, console
 from cso.evaluate import load_answers
 from cso.evaluate.intervals import Interval
 from cso.evaluate.judging import Marks, Verdicts, better, mark
-from cso.files import write_json
-from cso.llm import Answers, BudgetedChat, RememberedChat
-from cso.llm.prices import listed_price
+from cso.files import locked, write_json
+from cso.llm import Answers
+from cso.llm.endpoints import Endpoint
 from cso.roles.ask import Asking
 from cso.settings import Settings, load_settings
-from cso.store import Run, locked
+from cso.store import Run
 
 T = TypeVar("T")
 TOKENS = 300  # of a judge's answer
@@ -89,20 +88,9 @@ async def _judged(
     settings: Settings, folder: Path, model: str, base_url: str | None, judge: Callable[[Asking], Awaitable[T]]
 ) -> T:
     """What `judge` finds, its answers being remembered in the evaluation's folder."""
-    answers = Answers(folder / "judge.jsonl")
-    async with limited(settings.limits, {model: listed_price(model, base_url)}) as (endpoints, budget):
-        chat = BudgetedChat(endpoints.chat(base_url, settings.cast.default.api_key_env), budget)
-        asking = Asking(
-            role="judge",
-            chat=RememberedChat(chat, answers, "judge"),
-            model=model,
-            temperature=0.0,
-            max_tokens=TOKENS,
-        )
-        try:
-            return await judge(asking)
-        finally:
-            await answers.settle(cancel=True)
+    endpoint = Endpoint(base_url, settings.cast.default.api_key_env, limits=settings.limits)
+    async with endpoint.chat(model, Answers(folder / "judge.jsonl"), "judge") as chat:
+        return await judge(Asking(role="judge", chat=chat, model=model, temperature=0.0, max_tokens=TOKENS))
 
 
 def _file(model: str) -> str:

@@ -18,9 +18,10 @@ from cso.cli.progress import SearchProgress
 from cso.corpora import read_corpus
 from cso.dialogue import Dialogue
 from cso.errors import InputError
+from cso.files import locked
 from cso.search import grow_forest
 from cso.settings import Settings, load_settings
-from cso.store import Run, locked
+from cso.store import Run
 from cso.taxonomy import Taxonomy, load_taxonomy
 from cso.tree import Tree
 

@@ -23,9 +23,9 @@ from cso.errors import InputError
 from cso.evaluate import Answer, Item, matrices
 from cso.evaluate.intervals import Interval, mean_difference, mean_interval
 from cso.evaluate.scores import bias, macro_f1, weighted_f1
-from cso.files import write_json, write_text
+from cso.files import locked, write_json, write_text
 from cso.settings import Objective, Settings, TrainSettings, load_settings
-from cso.store import Run, file_name, locked
+from cso.store import Run, file_name
 
 Name = Literal["main", "ablation", "volume", "objectives", "embedded"]
 SCORES = {"Q": macro_f1, "B": bias, "Q_W": weighted_f1}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ from cso.cli.progress import TrainProgress
 from cso.errors import InputError
 from cso.recipe import load_recipe
 from cso.settings import Settings, TrainSettings, load_settings
-from cso.store import Run, locked
+from cso.store import Run
 from cso.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -81,14 +80,14 @@ def _train(
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     first = os.environ.get("RANK", "0") == "0"
-    with _alone(folder, first), TrainProgress(screen if first else Console(quiet=True)) as progress:
+    with TrainProgress(screen if first else Console(quiet=True)) as progress:
         progress.say(f"training {told.model.name} by {told.objective} ({told.tuning}) on {source}")
         trained = train(
             source, folder, told, taxonomy=taxonomy, restart=restart, say=progress.say, observe=progress.observe
         )
         if merge and told.tuning == "lora" and first:
             progress.say("folding the adapter in")
-            merge_adapter(folder)
+            merge_adapter(folder, trust_remote_code=told.model.trust_remote_code)
     if first:
         _summarise(screen, trained)
 
@@ -104,11 +103,6 @@ def train_settings(base: Settings, recipe: str | None, config: Path | None, said
         return asked
     row = load_recipe(recipe).settings(asked.objective, asked.tuning)
     return load_settings(config, said, base=base.model_copy(update={"train": row})).train
-
-
-def _alone(folder: Path, first: bool) -> AbstractContextManager[None]:
-    """Of several processes of one training, the first holds the folder for all."""
-    return locked(folder) if first else nullcontext()
 
 
 def _checked_name(name: str) -> str:

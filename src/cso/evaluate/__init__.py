@@ -1,11 +1,14 @@
 """What a model's choices of strategy are worth, on held-out dialogues (section 5.1)."""
 
 from cso.evaluate.answering import Answer, Local, Model, Remote, answer
-from cso.evaluate.evaluation import Scores, compare, load_answers, load_scores, matrices, save, score
-from cso.evaluate.items import Item, drawn, items
+from cso.evaluate.evaluation import evaluate
+from cso.evaluate.items import Item, drawn, held_out, items
+from cso.evaluate.results import Scores, compare, load_answers, load_scores, matrices, save, score
+from cso.llm.endpoints import Endpoint
 
 __all__ = [
     "Answer",
+    "Endpoint",
     "Item",
     "Local",
     "Model",
@@ -14,6 +17,8 @@ __all__ = [
     "answer",
     "compare",
     "drawn",
+    "evaluate",
+    "held_out",
     "items",
     "load_answers",
     "load_scores",

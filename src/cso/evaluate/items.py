@@ -47,6 +47,12 @@ def items(dialogues: Iterable[Dialogue]) -> list[Item]:
     ]
 
 
+def held_out(dialogues: Iterable[Dialogue], seeds: Iterable[Dialogue]) -> list[Dialogue]:
+    """The dialogues whose words are not those of a seed."""
+    seen = {dialogue.turns for dialogue in seeds}
+    return [dialogue for dialogue in dialogues if dialogue.turns not in seen]
+
+
 def drawn(all_items: Sequence[Item], *, per_stage: int | None, seed: int) -> list[Item]:
     """`per_stage` items of each stage, drawn evenly, or all where a stage has fewer; in their old order.
 

@@ -241,32 +241,6 @@ class _Clients:
                 stack.push_async_callback(client.close)
 
 
-class Endpoints:
-    """One `OpenAIChat` an endpoint and key, for roles that share them; an async context manager."""
-
-    def __init__(self, *, patience: Patience, limiter: Limiter) -> None:
-        self._patience = patience
-        self._limiter = limiter
-        self._chats: dict[tuple[str | None, str | None], OpenAIChat] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        async with AsyncExitStack() as stack:
-            for chat in self._chats.values():
-                stack.push_async_exit(chat)
-
-    def chat(self, base_url: str | None, key_env: str | None) -> OpenAIChat:
-        """Raises InputError as `OpenAIChat` does."""
-        place = (base_url, key_env)
-        if place not in self._chats:
-            self._chats[place] = OpenAIChat(base_url, key_env, patience=self._patience, limiter=self._limiter)
-        return self._chats[place]
-
-
 def _key_of(key_env: str | None, *, needed: bool) -> str | None:
     key = os.environ.get(key_env, "").strip() if key_env else ""
     if not key and needed:

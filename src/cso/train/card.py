@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 
-import yaml
 from jinja2 import Environment, StrictUndefined
 
+from cso.files import yaml_text
 from cso.settings import TrainSettings
 from cso.train.metrics import Entry
 
@@ -51,12 +51,12 @@ def model_card(settings: TrainSettings, log: Sequence[Entry]) -> str:
     )
     template = resources.files("cso.train").joinpath("card.md.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
-        metadata=yaml.safe_dump(metadata, sort_keys=False),
+        metadata=yaml_text(metadata),
         title=f"{settings.model.name.rstrip('/').rsplit('/', 1)[-1]}, {settings.objective}",
         settings=settings,
         tuning="low-rank adapters" if adapter else "all weights",
         loading=_ADAPTER if adapter else _MODEL,
-        yaml=yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False),
+        yaml=yaml_text(settings.model_dump(mode="json")),
         columns=columns,
         table=_table(columns, log),
     )

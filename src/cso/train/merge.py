@@ -4,23 +4,35 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 from cso.errors import InputError
+from cso.files import locked
 
 MERGED = "merged"
 
 
-def merge_adapter(folder: Path) -> Path:
-    """Save the model of the adapter in `folder` as a plain one, in its subfolder `merged`. Raises InputError."""
+def merge_adapter(folder: Path, *, trust_remote_code: bool = False) -> Path:
+    """Save the model of the adapter in `folder` as a plain one, in its subfolder `merged`, which is whole or not there.
+
+    Raises InputError, and StoreError where another process is at work in `folder`.
+    """
     from peft import AutoPeftModelForCausalLM  # imported late: only here and for adapters it is needed
     from transformers import AutoTokenizer
 
+    told: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     try:
-        model = AutoPeftModelForCausalLM.from_pretrained(folder, is_trainable=False)
+        model = AutoPeftModelForCausalLM.from_pretrained(folder, is_trainable=False, **told)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: expected an adapter whose model is still where it was; {error}") from error
     merged = model.merge_and_unload()  # pyright: ignore[reportCallIssue]
-    merged.save_pretrained(folder / MERGED)
-    AutoTokenizer.from_pretrained(folder).save_pretrained(folder / MERGED)
+    draft = folder / f"{MERGED}.tmp"
+    with locked(folder):
+        shutil.rmtree(draft, ignore_errors=True)
+        merged.save_pretrained(draft)
+        AutoTokenizer.from_pretrained(folder, **told).save_pretrained(draft)
+        shutil.rmtree(folder / MERGED, ignore_errors=True)
+        draft.rename(folder / MERGED)
     return folder / MERGED

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 import cso.train.arguments as arguments
 from cso.errors import InputError
-from cso.files import remove, write_jsonl, write_text
+from cso.files import locked, remove, write_jsonl, write_text
 from cso.settings import TrainSettings
 from cso.taxonomy import Taxonomy, dump_taxonomy
 from cso.train.backbone import Backbone, in_bf16, load_backbone, load_tokenizer, model_place
@@ -78,11 +78,11 @@ def train(
         settings, model_place(settings.model.name), [*dataset.training, *dataset.validation], machine
     )
     first = arguments.process_index() == 0
-    if begin(folder, identity, restart=restart) if first else not restart and is_done(folder):
-        say(f"{folder} holds this training already, done")
-        return Trained(folder, _log(folder))
-    set_seed(settings.seed)
-    with _memory_advice():
+    with locked(folder) if first else nullcontext(), _memory_advice():  # the first process holds it for all
+        if begin(folder, identity, restart=restart) if first else not restart and is_done(folder):
+            say(f"{folder} holds this training already, done")
+            return Trained(folder, _log(folder))
+        set_seed(settings.seed)
         backbone = load_backbone(settings, tokenizer, device)
         check_packing(backbone, dataset.training, settings.model.name)
         checkpoint = None if restart else last_checkpoint(folder)
