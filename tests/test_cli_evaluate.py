@@ -152,6 +152,29 @@ def test_seeds_of_the_run_are_no_test(run: Path, model: Path) -> None:
     assert "found none" in cso("evaluate", run, "--model", model, *SCORED, *SMALL).stderr
 
 
+def test_toxicity_is_rated_by_group_offline_and_by_an_endpoint(run: Path) -> None:
+    Run.open(run).save_seeds(read_corpus("bundled", load_taxonomy("esc8")).dialogues[:5])
+    screened = cso("toxicity", run, "--set", "evaluate.draws=50")
+    assert screened.returncode == 0, screened.stderr
+    for words in ("seed seekers", "seed supporters", "chosen", "rejected - chosen", "profanity", "a screen"):
+        assert words in screened.stdout
+    groups = json.loads((run / "toxicity/words.json").read_text())["groups"]
+    assert groups.keys() == {"seed seekers", "seed supporters", "seekers", "chosen", "rejected"}
+
+    scores = {"results": [{"category_scores": {"harassment": 0.25}}]}
+    with Server(lambda call: Reply(json.dumps(scores).encode())) as server:
+        told = ("toxicity", run, "--backend", "moderation", "--base-url", server.base_url)
+        done = cso(*told)
+        assert done.returncode == 0, done.stderr
+        assert server.bodies[0].keys() == {"model", "input"}
+        asked = len(server.bodies)
+        assert cso(*told).returncode == 0
+        assert len(server.bodies) == asked  # all remembered
+    assert json.loads((run / "toxicity/moderation.json").read_text())["groups"]["chosen"]["harassment"]["value"] == 0.25
+    assert "expected --file" in cso("toxicity", run, "--backend", "file").stderr
+    assert "expected --model" in cso("toxicity", run, "--backend", "guard").stderr
+
+
 def test_a_study_trains_each_variant_with_each_seed_once(run: Path, model: Path) -> None:
     told = ("study", "volume", run, "--seeds", "2", *SMALL, "--set", "evaluate.choose=score")
     sets = ("evaluate.write=false", f"train.model.name={model}", "train.tuning=full", "train.tokens=2000")

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import InputError
 from cso.evaluate import Answer, Item, compare, score
-from cso.evaluate.intervals import by_dialogue, difference, interval
+from cso.evaluate.intervals import Interval, by_dialogue, difference, interval
 from cso.evaluate.scores import bias, confusion, macro_f1, strengths, unreadable, weighted_f1
 
 KANG = np.array(
@@ -171,7 +171,7 @@ def test_words_are_scored_where_there_are_any() -> None:
     none = score(answers_of([("1", "a", "a")]), NAMES)
     assert none.texts == {}
     same = score(answers_of([("1", "a", "a"), ("2", "b", "a")], "Gold words, HERE!"), NAMES).texts
-    assert same["R-L"] == pytest.approx((1, 1, 1))
+    assert same["R-L"] == Interval(pytest.approx(1), pytest.approx(1), pytest.approx(1))
     assert same["BLEU-2"] == pytest.approx(1)
     assert same["distinct-1"] == pytest.approx(0.5)
     other = score(answers_of([("1", "a", "a")], "golden word"), NAMES).texts

@@ -25,7 +25,8 @@ from cso.llm.openai import OpenAIChat
 from cso.llm.retry import Patience
 from cso.roles import chat_roles, load_rubric
 from cso.search import Cast
-from cso.settings import Role, settings_from
+from cso.settings import Role, Settings, settings_from
+from cso.store import Run
 from cso.taxonomy import load_taxonomy
 
 pytestmark = pytest.mark.slow
@@ -115,6 +116,21 @@ def test_a_search_on_noise_ends_by_itself_with_typed_reasons(server: tuple[str, 
     for path in (run / "trees").iterdir():
         assert "no usable answer in 3 attempts; the last was" in json.loads(path.read_text())["failure"]["message"]
     assert "2 failed" in done.stdout or "0 of 2 trees grown" in done.stdout
+
+
+def test_a_served_model_is_evaluated_and_a_noisy_judge_is_refused(server: tuple[str, str], tmp_path: Path) -> None:
+    address, model = server
+    Run.create(tmp_path / "run", Settings(), ESC8).save_seeds([])
+    few = ("evaluate.per_stage=1", "evaluate.max_tokens=12", "evaluate.temperature=1", "evaluate.draws=20")
+    told = ("--model", model, "--base-url", address, "--name", "noise")
+    done = cso("evaluate", tmp_path / "run", *told, *(part for each in few for part in ("--set", each)))
+    assert done.returncode == 0, done.stderr
+    assert "no reply had a readable strategy" in done.stdout
+    rows = (tmp_path / "run/evaluation/noise/replies.jsonl").read_text().splitlines()
+    assert len(rows) == 6
+    judged = cso("judge", tmp_path / "run", "noise", "--model", model, "--base-url", address)
+    assert judged.returncode == 2
+    assert "expected marks, could read none in 6 answers" in judged.stderr
 
 
 async def ask_everything(address: str, cast_for: Callable[[Callable[[Role], Chat]], Cast], path: Path) -> list[object]:

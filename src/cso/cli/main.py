@@ -16,6 +16,7 @@ from cso.cli.report import report_command
 from cso.cli.run import run_command
 from cso.cli.search import search
 from cso.cli.study import study_command
+from cso.cli.toxicity import toxicity_command
 from cso.cli.train import train_command
 from cso.errors import BudgetSpent, CsoError
 
@@ -36,6 +37,7 @@ app.command(name="train")(train_command)
 app.command(name="evaluate")(evaluate_command)
 app.command(name="compare")(compare_command)
 app.command(name="judge")(judge_command)
+app.command(name="toxicity")(toxicity_command)
 app.command(name="study")(study_command)
 app.command(name="report")(report_command)
 app.command()(corpus)

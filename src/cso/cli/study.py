@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -165,8 +165,8 @@ def _show(
         table.add_row(variant, str(len(each)), *(_shown(score, value) for score, value in means.items()), *against)
         rows[variant] = {
             "trainings": len(each),
-            "means": {score: value._asdict() for score, value in means.items()},
-            f"less {reference}": {score: value._asdict() for score, value in differences.items()},
+            "means": {score: asdict(value) for score, value in means.items()},
+            f"less {reference}": {score: asdict(value) for score, value in differences.items()},
             "by training": {
                 score: [float(value) for value in statistic(each.sum(1))] for score, statistic in SCORES.items()
             },

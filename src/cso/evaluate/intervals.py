@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]  # of totals [..., *shape], over the axes of a total: [...]
 
 
-class Interval(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Interval:
     """An estimate, and where the middle 95 % of the bootstrap lie."""
 
     value: float
@@ -20,7 +21,8 @@ class Interval(NamedTuple):
     high: float
 
 
-class Difference(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Difference:
     """A minus B: the estimate, its interval, and how likely a difference as large is if A and B are exchangeable."""
 
     value: float
@@ -35,6 +37,11 @@ def by_dialogue(dialogues: Sequence[str], values: Array) -> Array:
     sums = np.zeros((len(places), *values.shape[1:]))
     np.add.at(sums, [places[name] for name in dialogues], values)
     return sums
+
+
+def mean(totals: Array) -> Array:
+    """The mean, of totals [..., 2]: the sum of values, and how many there are."""
+    return totals[..., 0] / totals[..., 1]
 
 
 def resampled(totals: Array, *, draws: int, seed: int) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from cso.dialogue import Speaker, Turn
 from cso.errors import AnswerError, InputError, RequestError
 from cso.evaluate.answering import Answer
-from cso.evaluate.intervals import Array, Interval, by_dialogue, interval
+from cso.evaluate.intervals import Interval, by_dialogue, interval, mean
 from cso.llm.chat import Completion, Message
 from cso.roles.ask import Asking, ask
 from cso.roles.marks import json_values, lines_in, marks_in
@@ -189,8 +189,4 @@ def _reply(answer: Answer) -> str:
 
 def _mean(values: Sequence[float], dialogues: Sequence[str], *, draws: int, seed: int) -> Interval:
     sums = by_dialogue(dialogues, np.array([(value, 1.0) for value in values]))
-    return interval(sums, _quotient, draws=draws, seed=seed)
-
-
-def _quotient(totals: Array) -> Array:
-    return totals[..., 0] / totals[..., 1]
+    return interval(sums, mean, draws=draws, seed=seed)

@@ -13,7 +13,7 @@ import numpy as np
 from cso.dialogue import STAGES, dialogue_from_json, dialogue_to_json
 from cso.errors import InputError, StoreError
 from cso.evaluate.answering import Answer
-from cso.evaluate.intervals import Array, Difference, Interval, by_dialogue, difference, interval
+from cso.evaluate.intervals import Array, Difference, Interval, by_dialogue, difference, interval, mean
 from cso.evaluate.items import Item
 from cso.evaluate.scores import accuracy, bias, confusion, f1, macro_f1, strengths, unreadable, weighted_f1
 from cso.evaluate.text import STEMMER, bleu, distinct, rouge_l
@@ -68,14 +68,15 @@ def compare(
     both = matrices(one, names), matrices(other, names)
     found = {name: difference(*both, statistic, draws=draws, seed=seed) for name, statistic in STRATEGY_SCORES.items()}
     if all(any(answer.text for answer in answers) for answers in (one, other)):
-        found["R-L"] = difference(_rouge(one), _rouge(other), _mean, draws=draws, seed=seed)
+        found["R-L"] = difference(_rouge(one), _rouge(other), mean, draws=draws, seed=seed)
     return found
 
 
 def save(folder: Path, answers: Sequence[Answer], scores: Scores, identity: Mapping[str, object]) -> None:
     """Write replies.jsonl, then scores.json, which says that the evaluation is whole."""
     write_jsonl(folder / "replies.jsonl", map(_row, answers))
-    write_json(folder / "scores.json", {"format": FORMAT, "identity": dict(identity), **_json(scores)})
+    content = {"format": FORMAT, "identity": dict(identity), **asdict(scores), "rouge_stemmer": STEMMER}
+    write_json(folder / "scores.json", content)
 
 
 def load_answers(folder: Path) -> list[Answer]:
@@ -118,7 +119,7 @@ def _texts(answers: Sequence[Answer], *, draws: int, seed: int) -> dict[str, flo
     if not any(said):
         return {}
     return {
-        "R-L": interval(_rouge(answers), _mean, draws=draws, seed=seed),
+        "R-L": interval(_rouge(answers), mean, draws=draws, seed=seed),
         "BLEU-2": bleu(said, gold, order=2),
         "BLEU-4": bleu(said, gold, order=4),
         "distinct-1": distinct(said, order=1),
@@ -130,20 +131,6 @@ def _rouge(answers: Sequence[Answer]) -> Array:
     """[dialogues, 2]: the sum of ROUGE-L and the number of replies."""
     values = rouge_l([answer.text for answer in answers], [answer.item.text for answer in answers])
     return by_dialogue([answer.item.dialogue for answer in answers], np.array([(value, 1.0) for value in values]))
-
-
-def _mean(totals: Array) -> Array:
-    return totals[..., 0] / totals[..., 1]
-
-
-def _json(scores: Scores) -> dict[str, object]:
-    content: dict[str, object] = asdict(scores)
-    for group in ("strategies", "texts"):
-        content[group] = {
-            name: value._asdict() if isinstance(value, Interval) else value
-            for name, value in getattr(scores, group).items()
-        }
-    return content | {"rouge_stemmer": STEMMER}
 
 
 def _row(answer: Answer) -> dict[str, object]:

@@ -23,7 +23,7 @@ class Endpoints:
     def __init__(self, *, patience: Patience, limiter: Limiter) -> None:
         self._patience = patience
         self._limiter = limiter
-        self._chats: dict[tuple[str | None, str | None], OpenAIChat] = {}
+        self._chats: dict[tuple[str | None, str | None, type[OpenAIChat]], OpenAIChat] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -35,11 +35,11 @@ class Endpoints:
             for chat in self._chats.values():
                 stack.push_async_exit(chat)
 
-    def chat(self, base_url: str | None, key_env: str | None) -> OpenAIChat:
+    def chat(self, base_url: str | None, key_env: str | None, kind: type[OpenAIChat] = OpenAIChat) -> OpenAIChat:
         """Raises InputError as `OpenAIChat` does."""
-        place = (base_url, key_env)
+        place = (base_url, key_env, kind)
         if place not in self._chats:
-            self._chats[place] = OpenAIChat(base_url, key_env, patience=self._patience, limiter=self._limiter)
+            self._chats[place] = kind(base_url, key_env, patience=self._patience, limiter=self._limiter)
         return self._chats[place]
 
 
@@ -72,10 +72,14 @@ class Endpoint:
     limits: LimitSettings = field(default_factory=LimitSettings)
 
     @asynccontextmanager
-    async def chat(self, model: str, answers: Answers, role: str) -> AsyncGenerator[Chat]:
+    async def chat(
+        self, model: str, answers: Answers, role: str, kind: type[OpenAIChat] = OpenAIChat
+    ) -> AsyncGenerator[Chat]:
         """A chat with one of its models that asks nothing that `answers` remembers."""
         async with limited(self.limits, {model: self.price or listed_price(model, self.base_url)}) as (own, budget):
             try:
-                yield RememberedChat(BudgetedChat(own.chat(self.base_url, self.api_key_env), budget), answers, role)
+                yield RememberedChat(
+                    BudgetedChat(own.chat(self.base_url, self.api_key_env, kind), budget), answers, role
+                )
             finally:
                 await answers.settle(cancel=True)

@@ -19,7 +19,7 @@ from cso.errors import CsoError, EndpointError, InputError, RequestError
 from cso.llm.chat import Completion, Request
 from cso.llm.limits import Limiter, estimated_prompt_tokens
 from cso.llm.retry import Patience, retry_after
-from cso.llm.wire import Dialect, MalformedError, body_of, complaint_of, completion_of, humbler
+from cso.llm.wire import Dialect, MalformedError, body_of, complaint_of, completion_of, humbler, moderation_of
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECTIONS_PER_CLIENT = 32  # a pool looks through all its connections at each request: 256 in one cost twice the CPU
@@ -149,9 +149,9 @@ class OpenAIChat:
         """What the server made of a request, the key nowhere in it."""
         try:
             async with asyncio.timeout(self._patience.timeout):
-                text = await self._clients.post(body_of(request, dialect))
+                completion = await self._post(request, dialect)
             self._heard = True
-            return completion_of(text)
+            return completion
         except (TimeoutError, openai.APITimeoutError):
             return _Fault(f"no answer within {self._patience.timeout:g} s")
         except openai.APIStatusError as error:
@@ -161,8 +161,13 @@ class OpenAIChat:
         except openai.APIConnectionError as error:
             return _Fault(self._redacted(f"no connection, or a cut one ({error.__cause__!r})"), unreachable=True)
         except MalformedError as error:
+            self._heard = True
             complaint = self._redacted(str(error))
             return _Fault(complaint, malformed=True) if error.status is None else _Failure(error.status, complaint)
+
+    async def _post(self, request: Request, dialect: Dialect) -> Completion:
+        """The completion that comes back at once. Raises MalformedError where it is none, and the client's errors."""
+        return completion_of(await self._clients.post("/chat/completions", body_of(request, dialect)))
 
     def _judged(self, request: Request, dialect: Dialect, failure: _Failure) -> _Fault:
         """What to make of an error response: a fault, or EndpointError or _Refused is raised."""
@@ -204,6 +209,14 @@ class OpenAIChat:
         return text if len(text) <= 600 else f"{text[:600]}…"
 
 
+class OpenAIModeration(OpenAIChat):
+    """The moderation endpoint: what is asked is a text, what is answered a JSON object of its categories' scores."""
+
+    async def _post(self, request: Request, dialect: Dialect) -> Completion:
+        body = {"model": request.model, "input": request.messages[-1].content}
+        return moderation_of(await self._clients.post("/moderations", body))
+
+
 class _Clients:
     """As many clients as the requests in flight need, each with few connections, opened when needed."""
 
@@ -214,10 +227,10 @@ class _Clients:
         self._clients: list[openai.AsyncOpenAI] = []
         self._in_flight: list[int] = []
 
-    async def post(self, body: dict[str, Any]) -> str:
+    async def post(self, path: str, body: dict[str, Any]) -> str:
         """The text of the response. (`chat.completions.create` costs a third more CPU, and reads less strictly.)"""
         with self._client() as client:
-            return await client.post("/chat/completions", cast_to=str, body=body)
+            return await client.post(path, cast_to=str, body=body)
 
     @contextmanager
     def _client(self) -> Generator[openai.AsyncOpenAI]:

@@ -102,6 +102,19 @@ def completion_of(text: str) -> Completion:
             raise MalformedError(f"expected `choices` with a message, found {text[:200]!r}")
 
 
+def moderation_of(text: str) -> Completion:
+    """The scores of POST /moderations, a JSON object as a completion's text. Raises MalformedError."""
+    try:
+        content: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"expected a JSON object, found {text[:200]!r}") from error
+    match content:
+        case {"results": [{"category_scores": {} as scores}, *_]}:
+            return Completion(json.dumps(scores))
+        case _:
+            raise MalformedError(f"expected `results` with category_scores, found {text[:200]!r}")
+
+
 def _words(content: object) -> str:
     """The text of a message's content, which may be null, a text, or a list of parts."""
     match content:

@@ -1,0 +1,139 @@
+"""`cso toxicity`: how toxic the texts of a run are, seeker, chosen and rejected apart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cso.cli.options import Assignments, Config, console, need
+from cso.dialogue import Dialogue, Speaker
+from cso.errors import InputError
+from cso.evaluate.detectors import Guard, Known, Moderation, Words
+from cso.evaluate.toxicity import Detector, Passage, Toxicity, toxicity
+from cso.files import locked, write_json
+from cso.llm import Answers
+from cso.llm.endpoints import Endpoint
+from cso.llm.openai import OpenAIChat, OpenAIModeration
+from cso.settings import Settings, load_settings
+from cso.store import Run
+from cso.taxonomy import Taxonomy
+from cso.transcript import read_reply
+
+Backend = Literal["words", "moderation", "guard", "classifier", "file"]
+MODELS = {"moderation": "omni-moderation-latest", "guard": None, "classifier": "unitary/toxic-bert"}
+
+
+def toxicity_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory with preferences.")],
+    backend: Annotated[
+        Backend,
+        typer.Option(
+            help="words: a screen by a list, offline; moderation: OpenAI's endpoint; guard: a guard model on an "
+            "endpoint; classifier: a text classifier of the hub or a folder; file: scores that you have."
+        ),
+    ] = "words",
+    model: Annotated[str | None, typer.Option(help="Of moderation, guard or classifier.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible endpoint, for moderation, guard.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="For `words`: your own list (YAML); for `file`: JSON Lines of text and scores.")
+    ] = None,
+    config: Config = None,
+    set_: Assignments = None,
+) -> None:
+    """Rate seed dialogues, seekers, chosen and rejected replies for toxicity, each text by itself (Table 7)."""
+    screen = console()
+    run = Run.open(run_folder)
+    settings = load_settings(config, set_ or [], base=run.settings)
+    model = model or MODELS.get(backend)
+    groups = {**_seeds(run.load_seeds()), **_preferences(run.preferences / "pairs.jsonl", run.taxonomy)}
+    folder = run.folder / "toxicity"
+    told = settings.evaluate
+    with locked(folder):
+        found = asyncio.run(_rated(groups, backend, model, base_url, file, settings, folder))
+        path = folder / f"{backend}.json"
+        write_json(path, {"backend": backend, "model": model, "draws": told.draws, **asdict(found)})
+    _show(screen, found)
+    if backend == "words":
+        screen.print("the share of texts with a word of the list: a screen, which tells no insult from a quotation")
+    screen.print(f"toxicity: {path}")
+
+
+async def _rated(
+    groups: Mapping[str, Sequence[Passage]],
+    backend: Backend,
+    model: str | None,
+    base_url: str | None,
+    file: Path | None,
+    settings: Settings,
+    folder: Path,
+) -> Toxicity:
+    async def rated(detector: Detector) -> Toxicity:
+        return await toxicity(groups, detector, draws=settings.evaluate.draws, seed=settings.evaluate.seed)
+
+    match backend:
+        case "words":
+            return await rated(Words(file or "en"))
+        case "file":
+            if file is None:
+                raise InputError("--backend file: expected --file with JSON Lines of text and scores")
+            return await rated(Known(file))
+        case "classifier":
+            need("--backend classifier", ("torch", "transformers"))
+            from cso.evaluate.classifier import Classifier  # here, because it takes seconds to import
+
+            return await rated(Classifier(model or ""))
+        case "moderation" | "guard":
+            if model is None:
+                raise InputError("--backend guard: expected --model, the name that the endpoint serves it by")
+            endpoint = Endpoint(base_url, settings.cast.default.api_key_env, limits=settings.limits)
+            kind, detector = (OpenAIModeration, Moderation) if backend == "moderation" else (OpenAIChat, Guard)
+            async with endpoint.chat(model, Answers(folder / f"{backend}.jsonl"), backend, kind) as chat:
+                return await rated(detector(chat, model))
+
+
+def _seeds(seeds: Sequence[Dialogue]) -> dict[str, list[Passage]]:
+    """What seekers and supporters of the seed dialogues say."""
+    groups: dict[str, list[Passage]] = {"seed seekers": [], "seed supporters": []}
+    for dialogue in seeds:
+        for turn in dialogue.turns:
+            name = "seed seekers" if turn.speaker is Speaker.SEEKER else "seed supporters"
+            groups[name].append(Passage(dialogue.id, turn.text))
+    return groups
+
+
+def _preferences(pairs: Path, taxonomy: Taxonomy) -> dict[str, list[Passage]]:
+    """What seekers say in the preferences' histories, and the replies, without their strategies."""
+    if not pairs.exists():
+        raise InputError(f"{pairs}: no such file; `cso extract` makes it")
+    groups: dict[str, list[Passage]] = {"seekers": [], "chosen": [], "rejected": []}
+    with pairs.open(encoding="utf-8") as lines:
+        for line in lines:
+            row: dict[str, Any] = json.loads(line)
+            seekers = [message["content"] for message in row["prompt"] if message["role"] == "user"]
+            groups["seekers"] += [Passage(row["dialogue"], text) for text in seekers]
+            for name in ("chosen", "rejected"):
+                text = read_reply(row[name][-1]["content"], taxonomy)[1]
+                groups[name].append(Passage(row["dialogue"], text))
+    return groups
+
+
+def _show(screen: Console, found: Toxicity) -> None:
+    attributes = list(next(iter(found.groups.values())))
+    table = Table("mean, %", "texts", *attributes, box=None, pad_edge=False)
+    for name, means in found.groups.items():
+        table.add_row(name, f"{found.texts[name]:,}", *(f"{100 * means[each].value:.2f}" for each in attributes))
+    if found.rejected_less_chosen:
+        differences = [found.rejected_less_chosen[each] for each in attributes]
+        table.add_row("rejected - chosen", "", *(f"{100 * each.value:+.2f}" for each in differences))
+        table.add_row("  95 % interval", "", *(f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}]" for d in differences))
+    screen.print(table)
+    if found.unread:
+        screen.print(f"{found.unread} texts without a readable rating are left out")

@@ -1,0 +1,137 @@
+"""What rates texts for toxicity: a list of words, scores of others, the moderation endpoint, a guard model."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from cso.errors import AnswerError, InputError, RequestError
+from cso.evaluate.toxicity import Rating
+from cso.files import bundled_or_own
+from cso.llm.chat import Chat, Completion, Message, Request
+from cso.roles.ask import Asking, ask
+
+GUARD_TOKENS = 64  # of a verdict
+VERDICT = re.compile(r"\b(unsafe|controversial|safe)\b", re.IGNORECASE)
+CODE = re.compile(r"\bS\d{1,2}\b")  # of a hazard, as in Llama Guard
+
+Scores = dict[str, Annotated[float, Field(ge=0, le=1)]]
+_SCORES = TypeAdapter(Scores)
+_LISTS = TypeAdapter(Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)])
+
+
+class _Row(BaseModel):
+    text: str
+    scores: Annotated[Scores, Field(min_length=1)]
+
+
+class Words:
+    """A screen, offline: a text has an attribute (1) if a word of its list is in it; `toxicity` if any is.
+
+    `name`: a bundled list, or a YAML file with lists of words and phrases by attribute. Raises InputError.
+    """
+
+    def __init__(self, name: str | Path = "en") -> None:
+        text = bundled_or_own("wordlists", name, what="words")
+        try:
+            lists = _LISTS.validate_python(yaml.safe_load(text))
+        except (yaml.YAMLError, ValidationError) as error:
+            raise InputError(f"words {name}: expected lists of words and phrases by attribute; {error}") from error
+        self._patterns = {attribute: _pattern(words) for attribute, words in lists.items()}
+
+    async def __call__(self, texts: Sequence[str]) -> list[Rating | None]:
+        return [self._rate(text) for text in texts]
+
+    def _rate(self, text: str) -> Rating:
+        found = {name: float(bool(pattern.search(text))) for name, pattern in self._patterns.items()}
+        return {"toxicity": max(found.values()), **found}
+
+
+class Known:
+    """Ratings that others made: JSON Lines of {"text": ..., "scores": {attribute: 0 to 1}}. Raises InputError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[str, Rating] = {}
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: expected JSON Lines with text and scores; {error}") from error
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    row = _Row.model_validate_json(line)
+                except ValidationError as error:
+                    raise InputError(
+                        f'{path}:{number}: expected {{"text": ..., "scores": {{attribute: 0 to 1}}}}; {error}'
+                    ) from error
+                self._found[row.text] = row.scores
+
+    async def __call__(self, texts: Sequence[str]) -> list[Rating | None]:
+        missing = [text for text in texts if text not in self._found]
+        if missing:
+            raise InputError(
+                f"{self._path}: expected scores of {len(texts)} texts, found none of {len(missing)} of them, such as "
+                f"{missing[0][:80]!r}"
+            )
+        return [self._found[text] for text in texts]
+
+
+@dataclass(frozen=True, slots=True)
+class Moderation:
+    """OpenAI's moderation endpoint, or another's: the score of each of its categories."""
+
+    chat: Chat
+    model: str
+
+    async def __call__(self, texts: Sequence[str]) -> list[Rating | None]:
+        return list(await asyncio.gather(*(self._rate(text) for text in texts)))
+
+    async def _rate(self, text: str) -> Rating | None:
+        request = Request(model=self.model, messages=(Message("user", text),), temperature=0, max_tokens=1)
+        try:
+            return _SCORES.validate_json((await self.chat(request)).text)
+        except (RequestError, ValidationError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A guard model behind a chat, such as Llama Guard or Qwen3Guard: `unsafe` 1, controversial .5 or 0, and hazards.
+
+    Its own chat template asks the question; it is given the text alone, as what a user says.
+    """
+
+    chat: Chat
+    model: str
+
+    async def __call__(self, texts: Sequence[str]) -> list[Rating | None]:
+        return list(await asyncio.gather(*(self._rate(text) for text in texts)))
+
+    async def _rate(self, text: str) -> Rating | None:
+        asking = Asking(role="guard", chat=self.chat, model=self.model, temperature=0, max_tokens=GUARD_TOKENS)
+        try:
+            return await ask(asking, asking.request((Message("user", text),)), read_verdict)
+        except (AnswerError, RequestError):
+            return None
+
+
+def read_verdict(completion: Completion) -> Rating:
+    """The first verdict in a guard model's answer, with the hazards it names. Raises AnswerError."""
+    verdict = VERDICT.search(completion.text)
+    if verdict is None:
+        raise AnswerError("expected safe or unsafe", reason="unreadable", text=completion.text)
+    degree = {"unsafe": 1.0, "controversial": 0.5, "safe": 0.0}[verdict[0].casefold()]
+    return {"unsafe": degree, **(dict.fromkeys(CODE.findall(completion.text), 1.0) if degree else {})}
+
+
+def _pattern(words: Sequence[str]) -> re.Pattern[str]:
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
