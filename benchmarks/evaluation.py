@@ -1,6 +1,6 @@
 """What evaluating costs: replies one by one by plain `generate`, and in batches; tags one by one, and in tries.
 
-python benchmarks/evaluation.py [--model tiny] [--turns 64] [--threads 2]
+python benchmarks/evaluation.py [--model tiny|7M|36M|45M] [--turns 64] [--threads 2]
 
 Both write the same replies, greedily, at most 64 tokens each, to turns of the bundled test part.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -20,6 +22,7 @@ from cso.settings import ModelSettings
 from cso.taxonomy import load_taxonomy
 from cso.train.conversation import Prompt
 from cso.transcript import prompt, tag
+from random_models import MODELS, save_model
 
 TOKENS = 64
 
@@ -27,6 +30,7 @@ TOKENS = 64
 def one_by_one(model: LocalModel, prompts: list[Prompt]) -> list[str]:
     """As a loop over `generate` does it."""
     base, tokenizer = model.backbone.base, model.backbone.tokenizer
+    own = str(base.config._attn_implementation)
     base.set_attn_implementation("sdpa")
     replies: list[str] = []
     for each in prompts:
@@ -34,7 +38,7 @@ def one_by_one(model: LocalModel, prompts: list[Prompt]) -> list[str]:
         with torch.no_grad():
             out = base.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=TOKENS, do_sample=False)  # type: ignore[operator]
         replies.append(str(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)))
-    base.set_attn_implementation("paths")
+    base.set_attn_implementation(own)
     return replies
 
 
@@ -46,6 +50,7 @@ def in_batches(model: LocalModel, prompts: list[Prompt]) -> list[str]:
 def tags_one_by_one(model: LocalModel, prompts: list[Prompt], names: tuple[str, ...]) -> list[int]:
     """A forward pass for each prompt with each tag."""
     base, tokenizer = model.backbone.base, model.backbone.tokenizer
+    own = str(base.config._attn_implementation)
     base.set_attn_implementation("sdpa")
     chosen: list[int] = []
     for each in prompts:
@@ -57,7 +62,7 @@ def tags_one_by_one(model: LocalModel, prompts: list[Prompt], names: tuple[str, 
             places = range(len(each.tokens), ids.shape[1])
             logps.append(sum(float(scores[place - 1, ids[0, place]]) for place in places))
         chosen.append(logps.index(max(logps)))
-    base.set_attn_implementation("paths")
+    base.set_attn_implementation(own)
     return chosen
 
 
@@ -77,13 +82,20 @@ def main() -> None:
     told = parser.parse_args()
     torch.set_num_threads(told.threads)
     esc8 = load_taxonomy("esc8")
-    model = load_local(ModelSettings(name=told.model), esc8, max_length=2048, say=print)
+    with TemporaryDirectory() as folder:
+        if told.model in MODELS:
+            save_model(told.model, Path(folder))
+        name = folder if told.model in MODELS else told.model
+        model = load_local(ModelSettings(name=name), esc8, max_length=2048, say=print)
     asked = items(read_corpus("bundled:test", esc8).dialogues)[: told.turns]
     prompts = model.prompts([prompt(item.history, esc8) for item in asked])
     in_batches(model, prompts[:2])  # what is loaded late is loaded now
     alone, slow = timed("replies one by one", lambda: one_by_one(model, prompts), len(prompts))
     together, fast = timed("replies in batches", lambda: in_batches(model, prompts), len(prompts))
-    print(f"{slow / fast:.1f} times faster; same text: {alone == together}")
+    assert isinstance(alone, list)
+    assert isinstance(together, list)
+    same = sum(one == other for one, other in zip(alone, together, strict=True))
+    print(f"{slow / fast:.1f} times faster; the same text in {same} of {len(prompts)}")
     single, slow = timed("tags one by one", lambda: tags_one_by_one(model, prompts, esc8.names), len(prompts))
     chances, fast = timed("tags in tries", lambda: model.choose(prompts, esc8), len(prompts))
     assert isinstance(chances, list)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -15,25 +14,23 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from cso.errors import InputError
+from cso.evaluate import writing
 from cso.settings import ModelSettings, TrainSettings
 from cso.taxonomy import Taxonomy, load_taxonomy
 from cso.train.arguments import token_budget, training_device
-from cso.train.attention import NAME as PATHS
-from cso.train.attention import Paths
-from cso.train.backbone import Backbone, attention, load_backbone, load_tokenizer, model_place
+from cso.train.backbone import Backbone, load_backbone, load_tokenizer, model_place
 from cso.train.conversation import Prompt, token_ids
 from cso.train.encode import Encoded, encode_prompts
 from cso.train.examples import Example
 from cso.train.identity import files_of
-from cso.train.pack import build_pack
 from cso.train.reference import score_all
-from cso.train.trie import Tokens, build_trie, common_prefix
+from cso.train.trie import Tokens, TrieSize, common_prefix
 from cso.transcript import Message, tag
 
-GENERATED = {"cuda": 131_072, "cpu": 24_576}  # tokens, prompts included, of a batch of replies
+GENERATED = {"cuda": 131_072, "cpu": 16_384}  # tokens, those of prompts as a trie, of a batch of replies
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,47 +84,44 @@ class LocalModel:
         torch.manual_seed(seed)
         for places in self._batches(order, tokens, max_tokens):
             new = self._continued([tokens[place] for place in places], max_tokens, temperature)
-            yield from ((place, before[place] + text) for place, text in zip(places, new, strict=True))
+            texts = self.backbone.tokenizer.batch_decode(new, skip_special_tokens=True)
+            yield from ((place, before[place] + text) for place, text in zip(places, texts, strict=True))
 
-    def _batches(self, order: Sequence[int], tokens: Sequence[Sequence[int]], more: int) -> list[list[int]]:
+    def _batches(self, order: Sequence[int], tokens: Sequence[Tokens], more: int) -> list[list[int]]:
         budget = GENERATED.get(self.backbone.device.type, GENERATED["cpu"])
-        batches: list[list[int]] = []
-        longest = 0
+        batches: list[list[int]] = [[]]
+        size = TrieSize()
         for place in order:
-            if batches and (len(batches[-1]) + 1) * (max(longest, len(tokens[place])) + more) <= budget:
-                batches[-1].append(place)
-            else:
-                batches.append([place])
-                longest = 0
-            longest = max(longest, len(tokens[place]))
-        return batches
+            size.add(tokens[place])
+            if batches[-1] and size.nodes + (len(batches[-1]) + 1) * more > budget:
+                batches.append([])
+                size = TrieSize([tokens[place]])
+            batches[-1].append(place)
+        return batches if order else []
 
-    def _continued(self, tokens: Sequence[Tokens], more: int, temperature: float) -> list[str]:
-        model = self.backbone.base
-        tokenizer, device = self.backbone.tokenizer, self.backbone.device
-        width = max(map(len, tokens))
-        ends = self._ends(model)
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
-        ids = torch.full((len(tokens), width), cast(int, pad), device=device)
-        mask = torch.zeros_like(ids)
-        for row, each in enumerate(tokens):
-            ids[row, width - len(each) :] = torch.tensor(each, device=device)
-            mask[row, width - len(each) :] = 1
-        drawn = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0} if temperature else {}
-        greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    def _continued(self, tokens: Sequence[Tokens], more: int, temperature: float) -> list[Tokens]:
+        base, device = self.backbone.base, self.backbone.device
+        ends = self._ends(base)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.backbone.bf16):
-            known = self._read(tokens)
-            with self._attention(attention(ModelSettings(), model.config, torch.device("cpu"))):
-                out = cast(Any, model).generate(
-                    input_ids=ids,
-                    attention_mask=mask,
-                    max_new_tokens=more,
-                    eos_token_id=ends,
-                    pad_token_id=pad,
-                    **{_cache(model): known},
-                    **(drawn or greedy),
-                )
-        return tokenizer.batch_decode(cast(Tensor, out)[:, width:], skip_special_tokens=True)
+            if not base._supports_attention_backend:  # pyright: ignore[reportPrivateUsage]
+                return [self._alone(each, more, ends, temperature) for each in tokens]
+            with self._attention(writing.NAME):
+                return writing.write(base, tokens, room=more, ends=ends, temperature=temperature)
+
+    def _alone(self, tokens: Tokens, more: int, ends: list[int], temperature: float) -> Tokens:
+        """The reply of a model whose attention cannot be exchanged."""
+        drawn = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
+        greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        ids = torch.tensor([tokens], device=self.backbone.device)
+        out = cast(Any, self.backbone.base).generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=more,
+            eos_token_id=ends,
+            pad_token_id=ends[0],
+            **(drawn if temperature else greedy),
+        )
+        return cast(Tensor, out)[0, len(tokens) :].tolist()
 
     def _ends(self, model: PreTrainedModel) -> list[int]:
         """Tokens that end a reply."""
@@ -138,27 +132,6 @@ class LocalModel:
         if not ends:
             raise InputError(f"model {self.name}: expected an end-of-sequence token, found none to stop a reply at")
         return ends
-
-    def _read(self, tokens: Sequence[Tokens]) -> DynamicCache | None:
-        """Keys and values of all tokens but the last of each sequence, sequences ending together: from one trie.
-
-        None for a model whose attention cannot be exchanged: it reads each sequence by itself.
-        """
-        base, device = self.backbone.base, self.backbone.device
-        width = max(map(len, tokens)) - 1
-        if not base._supports_attention_backend or not width:  # pyright: ignore[reportPrivateUsage]
-            return None
-        pack = build_pack([(each[:-1], each[-1:]) for each in tokens]).to(device)
-        paths = build_trie(tokens).paths
-        with self._attention(PATHS):
-            whole = DynamicCache()
-            told = {"input_ids": pack.input_ids[None], "position_ids": pack.position_ids[None], _cache(base): whole}
-            base(**told, use_cache=True, logits_to_keep=1, paths=Paths.of(pack))
-        nodes = torch.tensor([[0] * (width + 1 - len(path)) + path[:-1] for path in paths], device=device)
-        known = DynamicCache()
-        for number, layer in enumerate(cast(list[Any], whole.layers)):
-            known.update(layer.keys[0][:, nodes].transpose(0, 1), layer.values[0][:, nodes].transpose(0, 1), number)
-        return known
 
     @contextmanager
     def _attention(self, name: str) -> Generator[None]:
@@ -216,8 +189,3 @@ def _base(adapter: Path) -> str:
         return str(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{adapter}: expected the name of the adapter's base model: {error!r}") from error
-
-
-def _cache(model: PreTrainedModel) -> str:
-    """What this version of transformers calls a model's cache of keys and values."""
-    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"

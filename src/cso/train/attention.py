@@ -52,17 +52,17 @@ class Paths:
     def masks(self, window: int | None, dtype: torch.dtype) -> list[Tensor]:
         """Of each block, [queries, keys]: what is added to scores. `window` is a layer's, None where it has none."""
         if window not in self._masks:
-            self._masks[window] = [self._mask(block, window, dtype) for block in self.blocks]
+            self._masks[window] = [added(self._seen(block, window), dtype) for block in self.blocks]
         return self._masks[window]
 
-    def _mask(self, block: Block, window: int | None, dtype: torch.dtype) -> Tensor:
+    def _seen(self, block: Block, window: int | None) -> Tensor:
         end, depth = self.pack.end, self.pack.position_ids
         query = torch.arange(block.start, block.stop, device=end.device)[:, None]
         key = block.keys[None]
         seen = (key <= query) & (query < end[key])
         if window is not None:
             seen &= depth[query] - depth[key] < window
-        return torch.zeros(seen.shape, dtype=dtype, device=end.device).masked_fill_(~seen, float("-inf"))
+        return seen
 
 
 def attend(
@@ -82,19 +82,46 @@ def attend(
     """As transformers calls it: `query` [1, heads, n, size], `key` and `value` with as many heads or fewer."""
     if found := [name for name in ("s_aux", "position_bias") if others.get(name) is not None]:
         raise InputError(f"train.model.attention: paths computes no {found[0]}, as this model has; expected eager")
-    parts: list[Tensor] = []
-    groups = query.shape[1] // key.shape[1]
-    for block, mask in zip(paths.blocks, paths.masks(sliding_window, query.dtype), strict=True):
-        asked = query[:, :, block.start : block.stop]
-        keys = key.index_select(2, block.keys).repeat_interleave(groups, 1)
-        values = value.index_select(2, block.keys).repeat_interleave(groups, 1)
-        if softcap is None:
-            parts.append(F.scaled_dot_product_attention(asked, keys, values, mask, dropout, scale=scaling))
-            continue
-        scores = torch.tanh(asked @ keys.transpose(2, 3) * (scaling / softcap)) * softcap + mask
-        shares = F.dropout(scores.softmax(-1, dtype=torch.float32).to(query.dtype), dropout)
-        parts.append(shares @ values)
+    parts = [
+        attended(
+            query[:, :, block.start : block.stop],
+            key.index_select(2, block.keys),
+            value.index_select(2, block.keys),
+            mask,
+            scaling=scaling,
+            softcap=softcap,
+            dropout=dropout,
+        )
+        for block, mask in zip(paths.blocks, paths.masks(sliding_window, query.dtype), strict=True)
+    ]
     return torch.cat(parts, 2).transpose(1, 2).contiguous(), None
+
+
+def added(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to scores where keys are seen, and where not."""
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
+
+
+def attended(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    *,
+    scaling: float,
+    softcap: float | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """[1, heads, n, size]: each of `query` [1, heads, n, size] against keys [1, heads or fewer, k, size].
+
+    `mask` [n, k] is added to scores.
+    """
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    if softcap is None:
+        return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
+    scores = torch.tanh(query @ key.transpose(2, 3) * (scaling / softcap)) * softcap + mask
+    return F.dropout(scores.softmax(-1, dtype=torch.float32).to(query.dtype), dropout) @ value
 
 
 AttentionInterface.register(NAME, attend)  # pyright: ignore[reportUnknownMemberType]
