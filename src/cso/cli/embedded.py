@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from cso.cli.extract import extract_command
 from cso.cli.search import search
+from cso.cli.variants import Variant, preferences, random, variant
 from cso.corpora import read_corpus
 from cso.corpora.jsonl import write_dialogues
 from cso.corpus_cast import STAND_IN_NOTICE, World
 from cso.corpus_cast.simulation import simulate
+from cso.dialogue import Dialogue
 from cso.store import Run
-from cso.taxonomy import load_taxonomy
+from cso.taxonomy import Taxonomy, load_taxonomy
 
 BASE, SEEDS, TEST = 2500, 300, 420  # dialogues; the test's have more than 3,000 supporter turns
 LEANING = (1.5, 0.5, 0.0, 1.0)  # of the base's supporters, to the first strategies: log-odds beside the world's own
@@ -26,34 +30,62 @@ SETTINGS = (
 )
 
 
-def prepare(screen: Console, folder: Path, said: list[str]) -> tuple[str, str]:
-    """A run with trees and preferences, its base model, and its held-out dialogues; what is there stays.
+@dataclass(frozen=True, slots=True)
+class Laboratory:
+    """What a study of the simulated world needs besides its run."""
+
+    base: Path  # the model that all training begins from
+    held_out: Path  # dialogues
+    judge_selected: Path  # a run on the same seeds, with search.judge_selected
+
+
+def prepare(screen: Console, folder: Path, said: list[str]) -> Laboratory:
+    """Make the run in `folder` with trees and preferences, and what else is needed beside it; what is there stays.
 
     Base and seeds begin as dialogues of the bundled train part, the held-out ones as those of the test part. In seeds
     and held-out dialogues the supporter follows the world's best strategy; the base learns from biased ones.
     """
+    made = folder.parent / f"{folder.name}-world"
+    laboratory = Laboratory(made / "base", made / "test.jsonl", made / "judge_selected")
+    seeds = made / "seeds.jsonl"
     esc8 = load_taxonomy("esc8")
     train, test = (read_corpus(part, esc8).dialogues for part in ("bundled", "bundled:test"))
-    made = folder.parent / f"{folder.name}-world"
-    base, seeds, held_out = made / "base", made / "seeds.jsonl", made / "test.jsonl"
-    if not held_out.exists():
+    if not laboratory.held_out.exists():
         screen.print(STAND_IN_NOTICE)
         world = World.fit(train, esc8)
         write_dialogues(simulate(world, train, esc8, count=SEEDS, seed=2, prefix="seed"), seeds)
-        write_dialogues(simulate(world, test, esc8, count=TEST, seed=4, prefix="test"), held_out)
-    if not base.exists():
-        from cso.train.tiny import make_tiny  # here, because it takes seconds to import
-
-        leaning = dict(zip(esc8.names, LEANING, strict=False))
-        learned = simulate(
-            World.fit(train, esc8), train, esc8, count=BASE, wander=WANDER, leaning=leaning, seed=1, prefix="base"
-        )
-        screen.print(f"making the base from {BASE} simulated dialogues, which takes minutes")
-        draft = made / "base.tmp"
-        make_tiny(learned, esc8, draft, epochs=1)
-        draft.replace(base)
+        write_dialogues(simulate(world, test, esc8, count=TEST, seed=4, prefix="test"), laboratory.held_out)
+    if not laboratory.base.exists():
+        _make_base(screen, train, esc8, laboratory.base)
     shaping = [each for each in said if each.startswith(("search.", "extract."))]
-    search(str(seeds), folder, None, [*SETTINGS, *shaping])
-    if not (Run.open(folder).preferences / "README.md").exists():
-        extract_command(folder, random=True)
-    return str(base), str(held_out)
+    for place, more in ((folder, []), (laboratory.judge_selected, ["search.judge_selected=true"])):
+        search(str(seeds), place, None, [*SETTINGS, *more, *shaping])
+        if not (Run.open(place).preferences / "README.md").exists():
+            extract_command(place, random=True)
+    return laboratory
+
+
+def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
+    """SFT, each objective on the pairs evened out by weights, and DPO on other pairs."""
+    cso = variant(run, "CSO", "dpo")
+    return [
+        variant(run, "SFT", "sft"),
+        cso,
+        random(run, "dpo"),
+        *(variant(run, f"CSO, {objective.upper()}", objective) for objective in ("ipo", "simpo", "orpo", "kto")),
+        replace(cso, name="CSO, judge_selected", source=preferences(Run.open(laboratory.judge_selected), "dpo")),
+        replace(cso, name="CSO, not balanced", weighted=False),
+    ]
+
+
+def _make_base(screen: Console, train: Sequence[Dialogue], esc8: Taxonomy, base: Path) -> None:
+    from cso.train.tiny import make_tiny  # here, because it takes seconds to import
+
+    leaning = dict(zip(esc8.names, LEANING, strict=False))
+    learned = simulate(
+        World.fit(train, esc8), train, esc8, count=BASE, wander=WANDER, leaning=leaning, seed=1, prefix="base"
+    )
+    screen.print(f"making the base from {BASE} simulated dialogues, which takes minutes")
+    draft = base.with_name("base.tmp")
+    make_tiny(learned, esc8, draft, epochs=1)
+    draft.replace(base)

@@ -1,0 +1,78 @@
+"""What a study trains: an objective on a file of preferences, on all of it or a part."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cso.errors import InputError
+from cso.settings import Objective, Settings
+from cso.store import Run
+
+OBJECTIVES: tuple[Objective, ...] = ("sft", "dpo", "ipo", "simpo", "orpo", "kto")  # Tables 9 to 11
+SHARES = (0.25, 0.5, 0.75, 1.0)  # of the dialogues, Figure 4
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to train: on the first of a file's dialogues, and with or without the weights of its pairs."""
+
+    name: str
+    objective: Objective
+    source: Path
+    share: float = 1.0
+    weighted: bool = True
+
+    def text(self) -> str | None:
+        """What the file holds for this variant; None where that is the file itself. Raises InputError."""
+        if self.share == 1 and self.weighted:
+            return None
+        rows: list[dict[str, Any]] = [json.loads(line) for line in self.source.read_text(encoding="utf-8").splitlines()]
+        order = list(dict.fromkeys(row["dialogue"] for row in rows))
+        kept = set(order[: max(1, round(self.share * len(order)))])
+        dropped = () if self.weighted else ("weight",)
+        return "".join(
+            json.dumps({key: value for key, value in row.items() if key not in dropped}, ensure_ascii=False) + "\n"
+            for row in rows
+            if row["dialogue"] in kept
+        )
+
+
+def variants_of(name: str, run: Run, settings: Settings) -> list[Variant]:
+    """What a study of the paper trains. Raises InputError where the run lacks the preferences for it."""
+    chosen = settings.train.objective if settings.train.objective != "sft" else "dpo"
+    match name:
+        case "main":
+            return [variant(run, "SFT", "sft"), variant(run, "CSO", chosen)]
+        case "ablation":
+            return [variant(run, "SFT", "sft"), random(run, chosen), variant(run, "CSO", chosen)]
+        case "volume":
+            source = preferences(run, chosen)
+            return [Variant(f"CSO, {share:.0%}", chosen, source, share) for share in SHARES]
+        case "objectives":
+            return [variant(run, objective.upper(), objective) for objective in OBJECTIVES]
+        case _:
+            raise ValueError(name)
+
+
+def variant(run: Run, name: str, objective: Objective) -> Variant:
+    return Variant(name, objective, preferences(run, objective))
+
+
+def random(run: Run, objective: Objective) -> Variant:
+    """CSO on ESC-Pro-Random."""
+    return Variant("CSO-Random", objective, _existing(run, "random", f"cso extract {run.folder} --random"))
+
+
+def preferences(run: Run, objective: Objective) -> Path:
+    """The view of the run's preferences that an objective takes."""
+    return _existing(run, {"sft": "sft", "kto": "kto"}.get(objective, "pairs"), f"cso extract {run.folder}")
+
+
+def _existing(run: Run, name: str, command: str) -> Path:
+    path = run.preferences / f"{name}.jsonl"
+    if not path.exists():
+        raise InputError(f"{run.preferences}: no {path.name}; `{command}` makes it")
+    return path
