@@ -30,18 +30,20 @@ def test_the_python_example_runs_and_prints_pairs() -> None:
 
 
 @pytest.mark.slow
-def test_the_training_example_trains(tmp_path: Path) -> None:
+def test_the_training_example_trains_and_evaluates(tmp_path: Path) -> None:
     """On a smaller model and its own pairs, from the folder that the example expects."""
     _, example = blocks("python")
     (tmp_path / "runs/demo/preferences").mkdir(parents=True)
     save_pairs(tmp_path / "runs/demo/preferences/pairs.jsonl")
     save_model(tmp_path / "small")
-    example = "import cso\n" + example.replace("tuning=", "model={'name': 'small'}, tuning=")
+    example = "import cso\nesc8 = cso.load_taxonomy('esc8')\n" + example.replace(
+        "tuning=", "model={'name': 'small'}, tuning="
+    )
     done = subprocess.run(
         [sys.executable, "-c", example], capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert "train_loss" in done.stdout
+    assert "Interval(value=" in done.stdout
 
 
 def test_the_settings_example_is_valid() -> None:

@@ -4,7 +4,7 @@
     pairs = cso.pairs(trees, cso.ExtractSettings())  trees -> preferences
 
 What needs a heavy library has an address of its own: `cso.corpus_cast` (scikit-learn), `cso.llm.openai` (openai),
-`cso.extract.write` (pyarrow, matplotlib), `cso.train` (torch, transformers).
+`cso.extract.write` (pyarrow, matplotlib), `cso.train` (torch, transformers), `cso.evaluate` (numpy, openai).
 """
 
 from cso.corpora import Corpus, read_corpus
@@ -14,7 +14,7 @@ from cso.extract import Preferences, Statistics, extract, pairs, preferences, st
 from cso.preference import Labelled, Pair, Reply
 from cso.rating import Rating, Rubric, mean_reward, reward
 from cso.search import Cast, Judge, Seeker, Strategist, Supporter, Utterance, grow, grow_forest, grow_tree
-from cso.settings import ExtractSettings, SearchSettings, Settings, TrainSettings, load_settings
+from cso.settings import EvaluateSettings, ExtractSettings, SearchSettings, Settings, TrainSettings, load_settings
 from cso.store import Run
 from cso.taxonomy import Strategy, Taxonomy, load_taxonomy
 from cso.tree import End, Expanded, Node, Root, Tree, Unexpanded
@@ -28,6 +28,7 @@ __all__ = [
     "Dialogue",
     "End",
     "EndpointError",
+    "EvaluateSettings",
     "Expanded",
     "ExtractSettings",
     "InputError",

@@ -45,16 +45,17 @@ def evaluate(
     """
     if not asked:
         raise InputError("expected items to evaluate on, found none")
+    local = ModelSettings(name=model, trust_remote_code=trust_remote_code)
     identity = {
         "model": model,
-        "version": _version(model, endpoint),
+        "version": _version(local) if endpoint is None else f"{model} at {endpoint.base_url}",
         "items": _digest(asked),
         "strategies": list(taxonomy.names),
         "settings": settings.model_dump(mode="json"),
     }
 
     async def answers_of() -> list[Answer]:
-        async with _opened(model, endpoint, folder, taxonomy, settings, trust_remote_code, say, observe) as opened:
+        async with _opened(local, endpoint, folder, taxonomy, settings, say, observe) as opened:
             return await answer(opened, asked, taxonomy, settings, examples)
 
     with locked(folder):
@@ -68,33 +69,28 @@ def evaluate(
 
 @asynccontextmanager
 async def _opened(
-    model: str,
+    model: ModelSettings,
     endpoint: Endpoint | None,
     folder: Path,
     taxonomy: Taxonomy,
     settings: EvaluateSettings,
-    trust_remote_code: bool,
     say: Say,
     observe: Observe,
 ) -> AsyncGenerator[Model]:
     remembered = Answers(folder / "answers.jsonl")
     if endpoint is not None:
-        async with endpoint.chat(model, remembered, "supporter") as chat:
-            yield Remote(chat, model, settings, observe)
+        async with endpoint.chat(model.name, remembered, "supporter") as chat:
+            yield Remote(chat, model.name, settings, observe)
         return
     from cso.evaluate.local import load_local  # here, because it takes seconds to import
 
-    told = ModelSettings(name=model, trust_remote_code=trust_remote_code)
-    yield Local(load_local(told, taxonomy, max_length=settings.max_length, say=say), remembered, settings, observe)
+    yield Local(load_local(model, taxonomy, max_length=settings.max_length, say=say), remembered, settings, observe)
 
 
-def _version(model: str, endpoint: Endpoint | None) -> str:
-    """What tells a model from another of its name."""
-    if endpoint is not None:
-        return f"{model} at {endpoint.base_url}"
-    from cso.evaluate.local import identity  # here, because it takes seconds to import
+def _version(model: ModelSettings) -> str:
+    from cso.train.backbone import version_of  # here, because it takes seconds to import
 
-    return identity(model)
+    return version_of(model)
 
 
 def _digest(asked: Sequence[Item]) -> str:

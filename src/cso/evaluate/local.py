@@ -21,11 +21,10 @@ from cso.evaluate import writing
 from cso.settings import ModelSettings, TrainSettings
 from cso.taxonomy import Taxonomy, load_taxonomy
 from cso.train.arguments import token_budget, training_device
-from cso.train.backbone import Backbone, load_backbone, load_tokenizer, model_place
+from cso.train.backbone import Backbone, load_backbone, load_tokenizer, model_place, version_of
 from cso.train.conversation import Prompt, token_ids
 from cso.train.encode import Encoded, encode_prompts
 from cso.train.examples import Example
-from cso.train.identity import files_of
 from cso.train.reference import score_all
 from cso.train.trie import Tokens, TrieSize, common_prefix
 from cso.transcript import Message, tag
@@ -165,12 +164,7 @@ def load_local(
 
         base = cast(PreTrainedModel, PeftModel.from_pretrained(backbone.base, str(place)).merge_and_unload())
         backbone = replace(backbone, base=base, model=base)
-    return LocalModel(backbone, settings.name, identity(settings.name), max_length)
-
-
-def identity(name: str) -> str:
-    """The name of a model of the hub; of one in a folder, a hash of its files' names, sizes and times."""
-    return files_of(Path(model_place(name))) or name
+    return LocalModel(backbone, settings.name, version_of(settings), max_length)
 
 
 def _check_strategies(name: str, file: Path, taxonomy: Taxonomy) -> None:

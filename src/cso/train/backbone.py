@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -76,9 +77,9 @@ def load_backbone(settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, d
     told = settings.model
     place = model_place(told.name)
     bf16 = in_bf16(told, device)
+    config = _config(told, place)
+    _check(told.name, config)
     try:
-        config = AutoConfig.from_pretrained(place, trust_remote_code=told.trust_remote_code)
-        _check(told.name, config)
         base = AutoModelForCausalLM.from_pretrained(
             place,
             config=config,
@@ -142,6 +143,25 @@ def in_bf16(settings: ModelSettings, device: torch.device) -> bool:
 def model_place(name: str, say: Callable[[str], None] = lambda _: None) -> str:
     """The folder or hub name that loads: `tiny` is made where it is not there yet."""
     return str(tiny_folder(say)) if name == "tiny" else name
+
+
+def version_of(settings: ModelSettings) -> str:
+    """What changes with a model: a hash of its files' names, sizes and times; of one on the hub, its commit.
+
+    Raises InputError where there is no such model.
+    """
+    place = model_place(settings.name)
+    if not (folder := Path(place)).is_dir():
+        return str(_config(settings, place)._commit_hash or settings.name)  # pyright: ignore[reportPrivateUsage]
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.*"))]
+    return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+
+
+def _config(settings: ModelSettings, place: str) -> PretrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(place, trust_remote_code=settings.trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise InputError(_unloadable(settings.name, error)) from error
 
 
 def _check(name: str, config: PretrainedConfig) -> None:

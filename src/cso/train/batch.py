@@ -45,6 +45,7 @@ class Batch:
     examples: tuple[Example, ...]
     token_count: int  # tokens that a loss a token is averaged over
     unshared: int  # tokens of the same sequences one by one
+    scores_prompts: bool  # whether the pack scores the tokens of prompts as well
     mismatch: Pack | None = None  # KTO: each prompt with a reply of another tree
     mismatch_reference: Tensor | None = None  # [B]
 
@@ -65,9 +66,8 @@ class Batch:
         present = self.place >= 0
         place = self.place.clamp(min=0)
         lengths = self.pack.lengths
-        with_prompts = len(lengths) > int(present.sum())
-        shift = len(lengths) // 2
-        nothing = torch.zeros_like(self.reference)
+        shift = len(lengths) // 2  # to the prompts' scores, which follow the replies'
+        prompts = logps[place + shift] if self.scores_prompts else torch.zeros_like(self.reference)
         return Scores(
             policy=torch.where(present, logps[place], 0),
             reference=self.reference,
@@ -76,7 +76,7 @@ class Batch:
             present=present,
             desirable=self.desirable,
             divergence=divergence,
-            prompts=torch.where(present, logps[place + shift], 0) if with_prompts else nothing,
+            prompts=torch.where(present, prompts, 0),
         )
 
 
@@ -84,6 +84,7 @@ def make_batch(examples: Examples, members: Sequence[int], objective: Objective,
     """The batch of the examples `members`; a pack's length is made a multiple of `multiple`."""
     chosen = [examples.encoded[index] for index in members]
     facts = [examples.known[index] for index in members]
+    labelled = objective.kind == "labelled"
     most = max((len(example.replies) for example in chosen), default=1)
     sequences = [(example.prompt, reply) for example in chosen for reply in example.replies]
     mismatched = [
@@ -101,8 +102,9 @@ def make_batch(examples: Examples, members: Sequence[int], objective: Objective,
         examples=tuple(example.example for example in chosen),
         token_count=sum(objective.token_count(example) for example in chosen),
         unshared=sum(len(prompt) + len(reply) for prompt, reply in sequences),
-        mismatch=build_pack(mismatched, multiple=multiple) if objective.kind == "labelled" else None,
-        mismatch_reference=torch.tensor([fact.mismatch_reference for fact in facts], dtype=torch.float32),
+        scores_prompts=objective.scores_prompts,
+        mismatch=build_pack(mismatched, multiple=multiple) if labelled else None,
+        mismatch_reference=torch.tensor([fact.mismatch_reference for fact in facts]) if labelled else None,
     )
 
 

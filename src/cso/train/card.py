@@ -71,5 +71,5 @@ def _table(columns: Sequence[str], log: Sequence[Entry]) -> list[list[str]]:
             steps.setdefault(int(entry["step"]), {}).update(known)
     rows = sorted(steps.items())
     every = -(-len(rows) // _ROWS)
-    shown = [row for index, row in enumerate(rows) if index % max(1, every) == 0 or index == len(rows) - 1]
+    shown = rows[::-1][:: max(1, every)][::-1]  # the last one always
     return [[str(step), *(f"{row[name]:.4g}" if name in row else "" for name in columns)] for step, row in shown]

@@ -30,11 +30,13 @@ def check_packing(backbone: Backbone, examples: Sequence[Encoded], name: str) ->
 
 
 def _two_sequences(examples: Sequence[Encoded]) -> list[tuple[Tokens, Tokens]]:
-    """The two shortest that are at hand, of one example if it has two replies."""
+    """The two shortest that are at hand, of one example if it has two replies; of a single reply it and its reverse."""
     shortest = min(examples, key=lambda example: (len(example.replies) < 2, len(example.prompt)))
-    others = [example for example in examples if example is not shortest] or [shortest]
     sequences = [(shortest.prompt, reply) for reply in shortest.replies[:2]]
-    if len(sequences) < 2:
-        nearest = min(others, key=lambda example: len(example.prompt))
-        sequences.append((nearest.prompt, nearest.replies[0]))
-    return sequences
+    if len(sequences) == 2:
+        return sequences
+    others = [example for example in examples if example is not shortest]
+    if not others:
+        return [*sequences, (shortest.prompt, shortest.replies[0][::-1])]
+    nearest = min(others, key=lambda example: len(example.prompt))
+    return [*sequences, (nearest.prompt, nearest.replies[0])]

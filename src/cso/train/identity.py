@@ -24,9 +24,9 @@ Identity = Mapping[str, object]
 
 
 def identity_of(
-    settings: TrainSettings, model: str, examples: Sequence[Encoded], machine: Mapping[str, object]
+    settings: TrainSettings, version: str, examples: Sequence[Encoded], machine: Mapping[str, object]
 ) -> Identity:
-    """What decides the weights: settings, the model's files where it is a folder, examples as tokens, the machine."""
+    """What decides the weights: settings, `version` of the model, examples as tokens, the machine."""
     digest = hashlib.sha256()
     for example in examples:
         content = [example.prompt, example.replies, example.example.weight, example.example.values]
@@ -35,7 +35,7 @@ def identity_of(
         "format": FORMAT,
         "settings": settings.model_dump(mode="json"),
         "examples": digest.hexdigest()[:16],
-        "model": files_of(Path(model)),
+        "model": version,
         **machine,
     }
 
@@ -91,14 +91,6 @@ def _whole(checkpoint: Path) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def files_of(model: Path) -> str:
-    """A hash of the names, sizes and times of a local model's files; empty for a model by name."""
-    if not model.is_dir():
-        return ""
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(model.glob("*.*"))]
-    return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
 
 
 def _read(path: Path) -> Identity:

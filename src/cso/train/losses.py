@@ -1,7 +1,7 @@
 """The losses of preference optimization as functions of log-probabilities, each with its paper.
 
 Shapes: `B` examples (pairs, demonstrations, labelled replies or rankings) of up to `R` replies. All log-probabilities
-are in nats. A function gives one loss an example, `[B]`; whoever calls it takes the mean.
+are in nats. A function gives one loss an example, `[B]`; whoever calls it weighs them and takes the mean.
 """
 
 from __future__ import annotations

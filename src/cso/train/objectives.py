@@ -206,7 +206,7 @@ class Kto(_Preference):
 
 @dataclass(frozen=True, slots=True)
 class PlackettLuce(_Preference):
-    """All siblings of a turn in the order of their Q; ours. See `losses.plackett_luce`."""
+    """All replies in the pairs of a turn, in the order of their Q; ours. See `losses.plackett_luce`."""
 
     kind: ClassVar[Kind] = "rankings"
     uses_values: ClassVar[bool] = True

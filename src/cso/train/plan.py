@@ -26,7 +26,7 @@ class Plan:
     steps: list[list[Members]]
     steps_per_epoch: int
     packs_per_step: int
-    oversize: int  # packs over the budget: one example that alone is larger
+    oversize: int  # examples that alone are larger than the budget
 
 
 def make_plan(
@@ -58,7 +58,8 @@ def make_plan(
     most = max(map(len, steps), default=0)
     packs = -(-most // processes) * processes
     filled = [step + [[] for _ in range(packs - len(step))] for step in steps]
-    return Plan(filled, min(per_epoch, len(steps)), packs, sum(size > token_budget for size in sizes))
+    oversize = {pack[0] for step in steps for pack in step if pack_size(examples, pack) > token_budget}
+    return Plan(filled, min(per_epoch, len(steps)), packs, len(oversize))
 
 
 def shuffled(examples: Sequence[Encoded], *, run: int, draw: random.Random) -> list[int]:

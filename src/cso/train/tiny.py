@@ -12,7 +12,6 @@ import math
 import os
 import random
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -59,9 +58,9 @@ def tiny_folder(say: Callable[[str], None] = lambda _: None) -> Path:
         with FileLock(cache / "tiny.lock"):
             if not folder.exists():
                 say(f"making the embedded backbone, once, in {folder}: about a minute")
-                draft = Path(tempfile.mkdtemp(dir=cache))
+                draft = folder.with_name(f"{folder.name}.tmp")
+                shutil.rmtree(draft, ignore_errors=True)
                 make_tiny(dialogues, taxonomy, draft)
-                shutil.rmtree(folder, ignore_errors=True)
                 draft.rename(folder)
     except OSError as error:
         raise StoreError(f"{cache}: cannot be written: {error.strerror or error}; set CSO_CACHE to another") from error

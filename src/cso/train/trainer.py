@@ -36,7 +36,8 @@ class Batches(Dataset[Batch]):
 class PackTrainer(Trainer):
     """Minimises an objective over the steps of a plan.
 
-    A step's loss is the mean over its examples (or tokens), however many packs and processes share it.
+    A step's loss is the sum of its examples' losses, each times its weight, over their number (for sft: the number of
+    their tokens), however many packs and processes share it.
     """
 
     loss_is_scaled_for_ga = True  # compute_loss divides by what the whole step holds

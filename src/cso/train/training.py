@@ -20,7 +20,7 @@ from cso.errors import InputError
 from cso.files import locked, remove, write_jsonl, write_text
 from cso.settings import TrainSettings
 from cso.taxonomy import Taxonomy, dump_taxonomy
-from cso.train.backbone import Backbone, in_bf16, load_backbone, load_tokenizer, model_place
+from cso.train.backbone import Backbone, in_bf16, load_backbone, load_tokenizer, version_of
 from cso.train.batch import Batch
 from cso.train.card import model_card
 from cso.train.dataset import Dataset, load_dataset
@@ -74,9 +74,7 @@ def train(
     dataset = load_dataset(preferences, objective, tokenizer, settings, taxonomy, say)
     device = arguments.training_device()
     machine = arguments.machine(settings, device, bf16=in_bf16(settings.model, device))
-    identity = identity_of(
-        settings, model_place(settings.model.name), [*dataset.training, *dataset.validation], machine
-    )
+    identity = identity_of(settings, version_of(settings.model), [*dataset.training, *dataset.validation], machine)
     first = arguments.process_index() == 0
     with locked(folder) if first else nullcontext(), _memory_advice():  # the first process holds it for all
         if begin(folder, identity, restart=restart) if first else not restart and is_done(folder):
@@ -149,7 +147,7 @@ def _plan(settings: TrainSettings, dataset: Dataset, budget: int, say: Say) -> P
         seed=settings.seed,
     )
     if plan.oversize:
-        say(f"{plan.oversize} packs are larger than {budget} tokens: examples that alone exceed the budget")
+        say(f"{plan.oversize} examples alone are larger than a pack's {budget} tokens; each is a pack by itself")
     return plan
 
 
