@@ -34,7 +34,7 @@ VERBS: dict[str, set[str]] = {  # each with what it may import besides itself an
     "store": set(),
     "train": {"corpora"},
     "report": set(),
-    "evaluate": {"llm", "llm.chat", "llm.answers", "llm.endpoints", "roles.ask", "roles.marks"}.union(
+    "evaluate": {"llm", "llm.chat", "llm.answers", "llm.endpoints", "llm.openai", "roles.ask", "roles.marks"}.union(
         f"train.{name}"
         for name in (
             "arguments",
@@ -42,8 +42,9 @@ VERBS: dict[str, set[str]] = {  # each with what it may import besides itself an
             "backbone",
             "conversation",
             "encode",
+            "exact",
             "examples",
-            "identity",
+            "memory",
             "pack",
             "reference",
             "trie",

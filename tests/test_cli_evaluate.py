@@ -95,25 +95,18 @@ def test_two_models_are_scored_compared_and_reported(run: Path, model: Path) -> 
 
 
 def test_an_endpoint_that_dies_half_way_loses_nothing(run: Path) -> None:
-    def answers(limit: int) -> Server:
-        count = 0
+    def script(call: Call) -> Reply:
+        return failure(401) if call.number in (9, 10) else completion("(Affirmation) You are strong.")
 
-        def script(call: Call) -> Reply:
-            nonlocal count
-            count += 1
-            return completion("(Affirmation) You are strong.") if count <= limit else failure(401)
-
-        return Server(script)
-
-    told = ("evaluate", run, "--model", "some-model", *SMALL, "--set", "limits.concurrency=1")
-    with answers(9) as server:
-        stopped = cso_apart(*told, "--base-url", server.base_url)
-    assert stopped.returncode == 2
-    assert "Traceback" not in stopped.stderr
-    with answers(1000) as server:
-        done = cso_apart(*told, "--base-url", server.base_url)
+    with Server(script) as server:
+        told = ("evaluate", run, "--model", "some-model", "--base-url", server.base_url, *SMALL)
+        stopped = cso_apart(*told, "--set", "limits.concurrency=1")
+        assert stopped.returncode == 2
+        assert "Traceback" not in stopped.stderr
+        asked = len(server.bodies)
+        done = cso_apart(*told)
         assert done.returncode == 0, done.stderr
-        assert len(server.bodies) == 24 - 9
+        assert len(server.bodies) == asked + 24 - 9
     rows = [json.loads(line) for line in (run / "evaluation/some-model/replies.jsonl").read_text().splitlines()]
     assert {(row["strategy"], row["text"]) for row in rows} == {("Affirmation", "You are strong.")}
 
@@ -170,7 +163,8 @@ def test_toxicity_is_rated_by_group_offline_and_by_an_endpoint(run: Path) -> Non
         asked = len(server.bodies)
         assert cso(*told).returncode == 0
         assert len(server.bodies) == asked  # all remembered
-    assert json.loads((run / "toxicity/moderation.json").read_text())["groups"]["chosen"]["harassment"]["value"] == 0.25
+    found = json.loads((run / "toxicity/moderation-omni-moderation-latest.json").read_text())
+    assert found["groups"]["chosen"]["harassment"]["value"] == 0.25
     assert "expected --file" in cso("toxicity", run, "--backend", "file").stderr
     assert "expected --model" in cso("toxicity", run, "--backend", "guard").stderr
 

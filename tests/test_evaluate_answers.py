@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import InputError
 from cso.evaluate import Local, answer, drawn, items, load_answers, load_scores, save, score
 from cso.evaluate.local import LocalModel, load_local
+from cso.evaluate.writing import drawn_tokens
 from cso.llm import Answers
 from cso.settings import EvaluateSettings, ModelSettings
 from cso.taxonomy import Taxonomy, dump_taxonomy, load_taxonomy
@@ -94,10 +96,11 @@ def test_what_a_model_is_taught_to_say_is_read_back() -> None:
 def test_scored_tags_are_as_likely_as_the_model_says_of_each_alone(model: LocalModel) -> None:
     asked = [prompt(item.history, ESC8) for item in SOME[:5]]
     prompts = model.prompts(asked)
-    found = model.choose(prompts, ESC8)
+    found = dict(model.choose(prompts, ESC8))
     base, tokenizer = model.backbone.base, model.backbone.tokenizer
     base.set_attn_implementation("eager")
-    for each, chances in zip(prompts, found, strict=True):
+    for place, each in enumerate(prompts):
+        chances = found[place]
         logps = []
         for name in ESC8.names:
             ids = tokenizer(each.text + tag(name), add_special_tokens=False, return_tensors="pt")["input_ids"]
@@ -119,11 +122,34 @@ def test_replies_in_batches_are_those_written_one_by_one(model: LocalModel) -> N
 
 
 def test_a_reply_goes_on_from_its_opening(model: LocalModel) -> None:
-    told = EvaluateSettings(choose="score", max_tokens=4)
-    found = asyncio.run(answer(Local(model, Answers(), told), SOME[:3], ESC8, told, ()))
-    for each in found:
-        assert each.strategy == ESC8.names[each.probabilities.index(max(each.probabilities))]
-        assert not each.text.startswith("(")
+    asked = model.prompts([prompt(item.history, ESC8) for item in SOME[:3]])
+    openings = [tag(name) for name in ESC8.names[:3]]
+    found = dict(model.write(asked, openings, max_tokens=6))
+    base, tokenizer = model.backbone.base, model.backbone.tokenizer
+    base.set_attn_implementation("eager")
+    for place, (each, opening) in enumerate(zip(asked, openings, strict=True)):
+        ids = tokenizer(each.text + opening, add_special_tokens=False, return_tensors="pt")["input_ids"]
+        out = base.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=6, do_sample=False)  # type: ignore[operator]
+        assert found[place] == opening + str(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
+    base.set_attn_implementation("paths")
+
+
+def test_drawn_replies_do_not_depend_on_what_they_are_written_with(model: LocalModel) -> None:
+    asked = model.prompts([prompt(item.history, ESC8) for item in SOME[:6]])
+    told: dict[str, Any] = {"max_tokens": 8, "temperature": 1.0}
+    together = dict(model.write(asked, seed=3, **told))
+    assert together == {place: dict(model.write([each], seed=3, **told))[0] for place, each in enumerate(asked)}
+    assert together == dict(replace(model, token_budget=1).write(asked, seed=3, **told))
+    assert together != dict(model.write(asked, seed=4, **told))
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
+    logits = torch.tensor([0.7, 0.2, 0.0, 0.1]).log()
+    draws = [random.Random(number) for number in range(4000)]
+    found = drawn_tokens(logits.expand(4000, 4), 1.0, draws).bincount(minlength=4) / 4000
+    assert found.tolist() == pytest.approx([0.7, 0.2, 0.0, 0.1], abs=0.03)
+    cold = drawn_tokens(logits.expand(4000, 4), 0.5, draws).bincount(minlength=4) / 4000
+    assert cold.tolist() == pytest.approx([0.49 / 0.54, 0.04 / 0.54, 0.0, 0.01 / 0.54], abs=0.03)
 
 
 def test_a_long_history_loses_its_oldest_turns(model: LocalModel) -> None:
@@ -137,7 +163,7 @@ def test_a_long_history_loses_its_oldest_turns(model: LocalModel) -> None:
 
 
 def test_a_stopped_evaluation_asks_only_for_what_is_missing(model: LocalModel, tmp_path: Path) -> None:
-    told = EvaluateSettings(max_tokens=3)
+    told = EvaluateSettings(max_tokens=3, temperature=1.0)
     path = tmp_path / "answers.jsonl"
     whole = asyncio.run(answer(Local(model, Answers(path), told), SOME[:8], ESC8, told, ()))
     lines = path.read_bytes().splitlines(keepends=True)
@@ -154,6 +180,8 @@ def test_baselines_ask_as_often_as_they_say(
     every: list[Sequence[Message]] = []
 
     class Fake:
+        failed: list[str] = []  # noqa: RUF012
+
         async def write(self, asked: Sequence[Sequence[Message]], openings: Sequence[str] | None = None) -> list[str]:
             every.extend(asked)
             return [f"(Affirmation) reply {len(each)}" for each in asked]

@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import InputError
 from cso.evaluate import Answer, Item, compare, score
-from cso.evaluate.intervals import Interval, by_dialogue, difference, interval
+from cso.evaluate.intervals import Interval, by_dialogue, difference, interval, mean, mean_difference, mean_interval
 from cso.evaluate.scores import bias, confusion, macro_f1, strengths, unreadable, weighted_f1
 
 KANG = np.array(
@@ -130,7 +130,7 @@ def test_an_interval_counts_a_dialogue_as_one_however_many_turns_it_has() -> Non
     short = answers_of([(str(number), "a", "a" if each else "b") for number, each in enumerate(right)])
     long = answers_of([(str(number), "a", "a" if each else "b") for number, each in enumerate(right) for _ in range(9)])
     one, other = (score(each, NAMES).strategies["accuracy"] for each in (short, long))
-    assert one == pytest.approx(other)
+    assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
     exact = 1.96 * math.sqrt(right.mean() * (1 - right.mean()) / 100)
     assert one.high - one.low == pytest.approx(2 * exact, rel=0.15)
 
@@ -143,6 +143,29 @@ def test_the_bootstrap_covers_a_mean_about_as_often_as_it_says() -> None:
         found = interval(totals, lambda sums: sums[..., 0] / sums[..., 1], draws=400, seed=trial)
         covered += found.low <= 0 <= found.high
     assert 0.88 <= covered / 200 <= 0.98
+
+
+@pytest.mark.parametrize(("noise", "least"), [(0.2, 0.9), (5.0, 0.75)])
+def test_intervals_over_trainings_cover_as_decision_17_says(noise: float, least: float) -> None:
+    """Five trainings: well where dialogues differ most, less often than 95 % where trainings do."""
+    covered = 0
+    for trial in range(120):
+        draw = np.random.default_rng(trial)
+        values = draw.normal(0, noise, (5, 1)) + draw.normal(0, 1, (1, 50)) + draw.normal(0, 1, (5, 50))
+        totals = np.stack([values, np.ones_like(values)], -1)
+        found = mean_interval(totals, mean, draws=200, seed=trial)
+        covered += found.low <= 0 <= found.high
+    assert least <= covered / 120 <= 0.99
+
+
+def test_differences_over_trainings_are_paired_by_dialogue() -> None:
+    """What all trainings share, the difficulty of dialogues, is not in the interval of their difference."""
+    draw = np.random.default_rng(0)
+    values = np.repeat(draw.normal(0, 5, (1, 40)), 3, 0)
+    one, other = (np.stack([values + shift, np.ones_like(values)], -1) for shift in (1.0, 0.0))
+    found = mean_difference(one, other, mean, draws=200, seed=0)
+    assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
+    assert mean_interval(one, mean, draws=200, seed=0).high > 2
 
 
 def test_p_of_the_paired_test_is_even_where_nothing_differs_and_small_where_all_does() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import yaml
 from filelock import FileLock, Timeout
@@ -99,6 +99,21 @@ def write_json(path: Path, content: object) -> None:
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """One object a line."""
     _write_lines(path, (_line(row) + "\n" for row in rows))
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file as `write_jsonl` writes it. Raises StoreError, naming file and line."""
+    rows: list[dict[str, Any]] = []
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+            if line:
+                row: object = json.loads(line)
+                if not isinstance(row, dict):
+                    raise StoreError(f"{path}:{number}: expected a JSON object, found {line[:80]!r}; make it anew")
+                rows.append(cast(dict[str, Any], row))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: expected JSON Lines as cso writes them ({error}); make it anew") from error
+    return rows
 
 
 def write_json_list(path: Path, entries: Iterable[Mapping[str, object]]) -> None:

@@ -66,9 +66,14 @@ class RoleSettings(_Settings):
     @field_validator("base_url")
     @classmethod
     def _no_secret(cls, address: str | None) -> str | None:
-        if address is not None and re.search(r"@|(key|token|secret|password)=", address, re.IGNORECASE):
-            raise ValueError("expected an address without password or key, for settings are written to disk")
-        return address
+        return without_secret(address)
+
+
+def without_secret(address: str | None) -> str | None:
+    """The address. Raises ValueError where it seems to hold a password or a key."""
+    if address is not None and re.search(r"@|(key|token|secret|password)=", address, re.IGNORECASE):
+        raise ValueError("expected an address without password or key, for it is written to disk")
+    return address
 
 
 class CastSettings(_Settings):
@@ -179,6 +184,7 @@ class EvaluateSettings(_Settings):
     per_stage: Positive | None = None  # turns drawn from each of the six stages; None: all turns
     max_tokens: Positive = 128  # of a reply
     max_length: Positive = 2048  # tokens of a history; longer ones lose their oldest turns
+    token_budget: Positive | None = None  # tokens of a local model's batch; None: 16,384 on a CPU, 131,072 on a GPU
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0  # 0: the likeliest token each time
     draws: Positive = 1000  # of the bootstrap and of the randomization test
     seed: Count = 0  # of everything drawn

@@ -15,7 +15,19 @@ from cso.cli.options import Assignments, Config, console, need
 from cso.cli.progress import counting
 from cso.corpora import bundled_corpora, read_corpus
 from cso.errors import InputError
-from cso.evaluate import Answer, Endpoint, Item, Scores, compare, drawn, held_out, items, load_answers, score
+from cso.evaluate import (
+    Answer,
+    Endpoint,
+    Item,
+    Scores,
+    compare,
+    drawn,
+    held_out,
+    items,
+    load_answers,
+    rounds,
+    score,
+)
 from cso.evaluate.intervals import Difference, Interval
 from cso.settings import Settings, load_settings
 from cso.store import Run
@@ -50,13 +62,18 @@ def evaluate_command(
     said = [f"{key}={value}" for key, value in short.items() if value is not None] + list(set_ or [])
     settings = load_settings(config, said, base=run.settings)
     if split is not None:
-        corpus = {"train": "bundled", "test": "bundled:test"}.get(split, "") if corpus.startswith("bundled") else corpus
-        if not corpus:
-            raise InputError(f"--split {split}: expected train or test")
+        corpus = _part(corpus, split)
     name = name or "-".join(
         [Path(model).name, *([] if settings.evaluate.baseline == "plain" else [settings.evaluate.baseline])]
     )
     evaluate(screen, run, settings, model, base_url=base_url, corpus=corpus, name=name)
+
+
+def _part(corpus: str, split: str) -> str:
+    parts = {"train": "bundled", "test": "bundled:test"}
+    if corpus not in parts.values() or split not in parts:
+        raise InputError(f"--split {split}: expected train or test, of the bundled corpus (--corpus {corpus})")
+    return parts[split]
 
 
 def evaluate(
@@ -85,22 +102,22 @@ def evaluated(
     """A model's answers, from `folder` if it was evaluated alike; else asked for, scored and kept there."""
     endpoint = None
     if base_url is None:
-        need("evaluating a model in this process", ("torch", "transformers", "accelerate"))
+        need("evaluating a model in this process", ("torch", "transformers", "accelerate", "peft"))
         _quiet()
     else:
         player = settings.cast.default
-        endpoint = Endpoint(base_url, player.api_key_env, player.price, settings.limits)
+        price = player.price if player.model == place else None
+        endpoint = Endpoint(base_url, player.api_key_env, price, settings.limits)
     screen.print(f"evaluating {f'{place} at {base_url}' if base_url else place} on {len(asked)} turns")
-    with counting(screen, len(asked)) as observe:
+    with counting(screen, len(asked) * rounds(settings.evaluate)) as observe:
         return cso.evaluate.evaluate(
-            place,
+            settings.train.model.model_copy(update={"name": place}),
             asked,
             folder,
             run.taxonomy,
             settings.evaluate,
             endpoint=endpoint,
             examples=run.load_seeds() if settings.evaluate.baseline == "example" else (),
-            trust_remote_code=settings.train.model.trust_remote_code,
             say=screen.print,
             observe=observe,
         )

@@ -21,7 +21,7 @@ from cso.llm import Answers
 from cso.llm.endpoints import Endpoint
 from cso.roles.ask import Asking
 from cso.settings import Settings, load_settings
-from cso.store import Run
+from cso.store import Run, file_name
 
 T = TypeVar("T")
 TOKENS = 300  # of a judge's answer
@@ -31,7 +31,9 @@ def judge_command(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory with evaluations.")],
     one: Annotated[str, typer.Argument(metavar="A", help="An evaluation whose replies are judged.")],
     other: Annotated[str | None, typer.Argument(metavar="B", help="Another: which model's reply is better?")] = None,
-    model: Annotated[str, typer.Option(help="The judge.")] = "gpt-4o-mini",
+    model: Annotated[
+        str | None, typer.Option(help="The judge; if not given, cast.judge.model, or else gpt-4o-mini.")
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible endpoint that serves the judge.")] = None,
     config: Config = None,
     set_: Assignments = None,
@@ -40,6 +42,8 @@ def judge_command(
     screen = console()
     run = Run.open(run_folder)
     settings = load_settings(config, set_ or [], base=run.settings)
+    player = settings.cast.player("judge")
+    model, base_url = model or player.model or "gpt-4o-mini", base_url or player.base_url
     folder = run.evaluation(one)
     answers = load_answers(folder)
     told = settings.evaluate
@@ -48,7 +52,7 @@ def judge_command(
             marks = asyncio.run(
                 _judged(settings, folder, model, base_url, lambda j: mark(answers, j, draws=told.draws, seed=told.seed))
             )
-            write_json(folder / f"marks-{_file(model)}.json", {"judge": model, **asdict(marks)})
+            write_json(folder / f"marks-{file_name(model)}.json", {"judge": model, **asdict(marks)})
             _show_marks(screen, f"{one}, by {model}", marks)
             return
         others = load_answers(run.evaluation(other))
@@ -61,7 +65,9 @@ def judge_command(
                 lambda j: better(answers, others, j, draws=told.draws, seed=told.seed),
             )
         )
-        write_json(folder / f"verdicts-{other}-{_file(model)}.json", {"judge": model, "other": other, **asdict(found)})
+        write_json(
+            folder / f"verdicts-{other}-{file_name(model)}.json", {"judge": model, "other": other, **asdict(found)}
+        )
     _show_verdicts(screen, f"{one} against {other}, by {model}", found)
 
 
@@ -78,23 +84,25 @@ def _show_verdicts(screen: Console, title: str, found: Verdicts) -> None:
     for name, value in (("win", found.win), ("lose", found.lose), ("tie", found.tie)):
         table.add_row(name, _shown(value))
     screen.print(table)
-    screen.print(
-        f"{found.judged} pairs judged in both orders, {found.unread} without readable verdicts; the judge agrees with "
-        f"itself on {found.agreement:.0%}, and prefers what it is shown first in {found.first:.0%} of its verdicts"
-    )
+    said = [f"{found.judged} pairs judged in both orders, {found.unread} without readable verdicts"]
+    if found.same:
+        said.append(f"{found.same} pairs of equal replies are ties")
+    if found.agreement is not None:
+        said.append(f"the judge agrees with itself on {found.agreement:.0%}")
+    if found.first is not None:
+        said.append(f"of its verdicts for one reply {found.first:.0%} are for the one shown first (50% is even)")
+    screen.print("; ".join(said))
 
 
 async def _judged(
     settings: Settings, folder: Path, model: str, base_url: str | None, judge: Callable[[Asking], Awaitable[T]]
 ) -> T:
     """What `judge` finds, its answers being remembered in the evaluation's folder."""
-    endpoint = Endpoint(base_url, settings.cast.default.api_key_env, limits=settings.limits)
+    player = settings.cast.player("judge")
+    price = player.price if player.model == model else None
+    endpoint = Endpoint(base_url, player.api_key_env, price, settings.limits)
     async with endpoint.chat(model, Answers(folder / "judge.jsonl"), "judge") as chat:
         return await judge(Asking(role="judge", chat=chat, model=model, temperature=0.0, max_tokens=TOKENS))
-
-
-def _file(model: str) -> str:
-    return model.replace("/", "-")
 
 
 def _shown(value: Interval) -> str:

@@ -14,7 +14,7 @@ from cso.cli.extract import extract_command
 from cso.cli.options import Assignments, console, need
 from cso.cli.report import report_command
 from cso.cli.search import search
-from cso.cli.train import train_command
+from cso.cli.train import train_command, train_settings
 from cso.evaluate import compare, load_answers, score
 from cso.settings import Settings, load_settings
 from cso.store import Run
@@ -44,8 +44,9 @@ def run_command(
     need("`cso run`", ("torch", "transformers", "accelerate", "peft"))
     said = [*(EMBEDDED if config is None else ()), *(set_ or [])]
     settings = load_settings(config, said)
+    base = train_settings(settings, recipe, config, said).model.name
     _step(screen, "search")
-    _search(screen, seeds, out, config, said, limit)
+    failed = _search(screen, seeds, out, config, said, limit)
     _step(screen, "extract")
     extract_command(out, config, _of(said, "extract"))
     for name, objective in (("sft", "sft"), ("cso", settings.train.objective)):
@@ -53,21 +54,21 @@ def run_command(
         train_command(out, objective, name=name, recipe=recipe, config=config, set_=_of(said, "train"))
     for name in MODELS:
         _step(screen, f"evaluate {name}")
-        model = settings.train.model.name if name == "base" else name
-        evaluate(screen, Run.open(out), settings, model, corpus=test, name=name)
+        evaluate(screen, Run.open(out), settings, base if name == "base" else name, corpus=test, name=name)
     _step(screen, "report")
     _summarise(screen, Run.open(out), settings)
     report_command(out)
+    raise typer.Exit(failed)
 
 
-def _search(
-    screen: Console, seeds: str, out: Path, config: Path | None, said: Sequence[str], limit: int | None
-) -> None:
-    """Grow the trees; those that fail are named, and the others go on."""
+def _search(screen: Console, seeds: str, out: Path, config: Path | None, said: Sequence[str], limit: int | None) -> int:
+    """Grow the trees; those that fail are named, and the others go on. The exit status: 1 where some failed."""
     try:
         search(seeds, out, config, list(said), limit=limit)
-    except typer.Exit:
+    except typer.Exit as end:
         screen.print("some trees failed: the other ones go on; the same command tries them again")
+        return end.exit_code
+    return 0
 
 
 def _summarise(screen: Console, run: Run, settings: Settings) -> None:

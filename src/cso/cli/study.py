@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +18,7 @@ from cso.cli.evaluate import evaluated, test_items
 from cso.cli.options import Assignments, Config, console, need
 from cso.cli.train import train_settings
 from cso.cli.variants import Variant, variants_of
+from cso.errors import InputError, StoreError
 from cso.evaluate import Answer, Item, matrices
 from cso.evaluate.intervals import Interval, mean_difference, mean_interval
 from cso.evaluate.scores import bias, macro_f1, weighted_f1
@@ -41,8 +42,11 @@ def study_command(
     ],
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run with preferences.")],
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each variant, with seeds from 0 on.")] = 3,
-    corpus: Annotated[str, typer.Option(help="Held-out dialogues: `bundled:test`, or a file.")] = "bundled:test",
+    corpus: Annotated[
+        str | None, typer.Option(help="Held-out dialogues: `bundled:test` (if not given), or a file.")
+    ] = None,
     recipe: Annotated[str | None, typer.Option(help="Training settings by name, see `cso recipes`.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Train anew what was trained otherwise.")] = False,
     config: Config = None,
     set_: Assignments = None,
 ) -> None:
@@ -50,7 +54,9 @@ def study_command(
     screen = console()
     need("`cso study`", ("torch", "transformers", "accelerate", "peft"))
     said = list(set_ or [])
-    corpora = {"": corpus}
+    if name == "embedded" and corpus is not None:
+        raise InputError("--corpus: the embedded study makes its own held-out dialogues; leave it out")
+    corpora = {"": corpus or "bundled:test"}
     laboratory = embedded.prepare(screen, run_folder, said) if name == "embedded" else None
     if laboratory is not None:
         said = [*embedded.SETTINGS, f"train.model.name={laboratory.base}", *said]
@@ -58,50 +64,69 @@ def study_command(
     run = Run.open(run_folder)
     settings = load_settings(config, said, base=run.settings)
     variants = embedded.variants(run, laboratory) if laboratory else variants_of(name, run, settings)
-    folder = run_folder / "studies" / name
     asked = {place: test_items(screen, run, settings, each) for place, each in corpora.items()}
-    with locked(folder):
-        found = {place: _untrained(screen, name, run, settings, asked[place], folder, place) for place in corpora}
-        for seed, variant in product(range(seeds), variants):
-            with_seed = [*said, f"train.objective={variant.objective}", f"train.seed={seed}"]
-            told = train_settings(run.settings, recipe, config, with_seed)
-            model = _trained(screen, run, variant, told, folder)
-            for place, items in asked.items():
-                scored = folder / "evaluation" / f"{model.name}{place}"
-                answers = evaluated(screen, run, settings, items, str(model), scored)
-                found[place].setdefault(variant.name, []).append(answers)
+
+    def told(*more: str) -> TrainSettings:
+        return train_settings(run.settings, recipe, config, [*said, *more])
+
+    study = _Study(screen, run, settings, run_folder / "studies" / name, asked, told)
+    with locked(study.folder):
+        found = study.found(variants, range(seeds), prompting=name == "main", restart=restart)
     for place, each in corpora.items():
-        _show(screen, folder / f"results{place}.json", f"{name}, {Path(each).name}", found[place], run, settings)
+        _show(screen, study.folder / f"results{place}.json", f"{name}, {Path(each).name}", found[place], run, settings)
 
 
-def _untrained(
-    screen: Console, name: Name, run: Run, settings: Settings, asked: Sequence[Item], folder: Path, place: str
-) -> dict[str, list[list[Answer]]]:
-    """The answers of the model that training begins from; in `main`, where replies are read, of prompting as well."""
-    writes = settings.evaluate.choose == "free"
-    told = {"base": settings}
-    for baseline in BASELINES if name == "main" and writes else ():
-        evaluate = settings.evaluate.model_copy(update={"baseline": baseline})
-        told[baseline] = settings.model_copy(update={"evaluate": evaluate})
-    return {
-        each: [evaluated(screen, run, own, asked, own.train.model.name, folder / "evaluation" / f"{each}{place}")]
-        for each, own in told.items()
-    }
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """What is trained and evaluated in `folder`, on the turns of one corpus or several, by a name of each."""
 
+    screen: Console
+    run: Run
+    settings: Settings
+    folder: Path
+    asked: Mapping[str, Sequence[Item]]
+    told: Callable[..., TrainSettings]  # with more assignments
 
-def _trained(screen: Console, run: Run, variant: Variant, told: TrainSettings, folder: Path) -> Path:
-    """The model of one training, which is done only where it is not there yet."""
-    from cso.train import train  # here, because it takes seconds to import
+    def found(
+        self, variants: Sequence[Variant], seeds: Sequence[int], *, prompting: bool, restart: bool
+    ) -> dict[str, dict[str, list[list[Answer]]]]:
+        """By corpus and variant, the answers of each training; of the base, and in Table 2 of prompting it, of one."""
+        base = self.told().model.name
+        found = {place: {"base": [self._answers(base, "base", place)]} for place in self.asked}
+        for baseline in BASELINES if prompting and self.settings.evaluate.choose == "free" else ():
+            for place, each in found.items():
+                each[baseline] = [self._answers(base, baseline, place, baseline)]
+        for seed, variant in product(seeds, variants):
+            model = self._trained(variant, seed, restart=restart)
+            for place, each in found.items():
+                each.setdefault(variant.name, []).append(self._answers(str(model), model.name, place))
+        return found
 
-    model = folder / "models" / file_name(f"{variant.name}-{told.seed}")
-    screen.print(f"{variant.name}, seed {told.seed}")
-    source = variant.source
-    if (changed := variant.text()) is not None:
-        source = folder / f"{file_name(variant.name)}.jsonl"
-        if not source.exists() or source.read_text(encoding="utf-8") != changed:
-            write_text(source, changed)
-    train(source, model, told, taxonomy=run.taxonomy, say=screen.print)
-    return model
+    def _trained(self, variant: Variant, seed: int, *, restart: bool) -> Path:
+        """The model of one training, which is done only where it is not there yet."""
+        from cso.train import train  # here, because it takes seconds to import
+
+        model = self.folder / "models" / file_name(f"{variant.name}-{seed}")
+        told = self.told(f"train.objective={variant.objective}", f"train.seed={seed}")
+        self.screen.print(f"{variant.name}, seed {seed}")
+        source = variant.source
+        if (changed := variant.text()) is not None:
+            source = self.folder / f"{file_name(variant.name)}.jsonl"
+            if not source.exists() or source.read_text(encoding="utf-8") != changed:
+                write_text(source, changed)
+        try:
+            train(source, model, told, taxonomy=self.run.taxonomy, say=self.screen.print)
+        except StoreError:  # another training is there
+            if not restart:
+                raise
+            train(source, model, told, taxonomy=self.run.taxonomy, restart=True, say=self.screen.print)
+        return model
+
+    def _answers(self, model: str, name: str, place: str, baseline: str = "plain") -> list[Answer]:
+        evaluate = self.settings.evaluate.model_copy(update={"baseline": baseline})
+        settings = self.settings.model_copy(update={"evaluate": evaluate})
+        folder = self.folder / "evaluation" / f"{name}{place}"
+        return evaluated(self.screen, self.run, settings, self.asked[place], model, folder)
 
 
 def _show(screen: Console, path: Path, title: str, found: Found, run: Run, settings: Settings) -> None:

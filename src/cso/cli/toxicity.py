@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -15,15 +14,15 @@ from rich.table import Table
 
 from cso.cli.options import Assignments, Config, console, need
 from cso.dialogue import Dialogue, Speaker
-from cso.errors import InputError
+from cso.errors import InputError, StoreError
 from cso.evaluate.detectors import Guard, Known, Moderation, Words
 from cso.evaluate.toxicity import Detector, Passage, Toxicity, toxicity
-from cso.files import locked, write_json
+from cso.files import locked, read_jsonl, write_json
 from cso.llm import Answers
 from cso.llm.endpoints import Endpoint
 from cso.llm.openai import OpenAIChat, OpenAIModeration
 from cso.settings import Settings, load_settings
-from cso.store import Run
+from cso.store import Run, file_name
 from cso.taxonomy import Taxonomy
 from cso.transcript import read_reply
 
@@ -58,7 +57,7 @@ def toxicity_command(
     told = settings.evaluate
     with locked(folder):
         found = asyncio.run(_rated(groups, backend, model, base_url, file, settings, folder))
-        path = folder / f"{backend}.json"
+        path = folder / f"{file_name('-'.join([backend, *([model] if model else [])]))}.json"
         write_json(path, {"backend": backend, "model": model, "draws": told.draws, **asdict(found)})
     _show(screen, found)
     if backend == "words":
@@ -93,7 +92,9 @@ async def _rated(
         case "moderation" | "guard":
             if model is None:
                 raise InputError("--backend guard: expected --model, the name that the endpoint serves it by")
-            endpoint = Endpoint(base_url, settings.cast.default.api_key_env, limits=settings.limits)
+            default = settings.cast.default
+            price = (0.0, 0.0) if backend == "moderation" else default.price if default.model == model else None
+            endpoint = Endpoint(base_url, default.api_key_env, price, settings.limits)
             kind, detector = (OpenAIModeration, Moderation) if backend == "moderation" else (OpenAIChat, Guard)
             async with endpoint.chat(model, Answers(folder / f"{backend}.jsonl"), backend, kind) as chat:
                 return await rated(detector(chat, model))
@@ -114,14 +115,15 @@ def _preferences(pairs: Path, taxonomy: Taxonomy) -> dict[str, list[Passage]]:
     if not pairs.exists():
         raise InputError(f"{pairs}: no such file; `cso extract` makes it")
     groups: dict[str, list[Passage]] = {"seekers": [], "chosen": [], "rejected": []}
-    with pairs.open(encoding="utf-8") as lines:
-        for line in lines:
-            row: dict[str, Any] = json.loads(line)
+    try:
+        for row in read_jsonl(pairs):
             seekers = [message["content"] for message in row["prompt"] if message["role"] == "user"]
             groups["seekers"] += [Passage(row["dialogue"], text) for text in seekers]
             for name in ("chosen", "rejected"):
                 text = read_reply(row[name][-1]["content"], taxonomy)[1]
                 groups[name].append(Passage(row["dialogue"], text))
+    except (KeyError, TypeError, IndexError) as error:
+        raise StoreError(f"{pairs}: not pairs as cso writes them ({error!r}); extract again") from error
     return groups
 
 

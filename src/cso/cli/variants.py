@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cso.errors import InputError
+from cso.files import read_jsonl
 from cso.settings import Objective, Settings
 from cso.store import Run
 
@@ -29,7 +29,7 @@ class Variant:
         """What the file holds for this variant; None where that is the file itself. Raises InputError."""
         if self.share == 1 and self.weighted:
             return None
-        rows: list[dict[str, Any]] = [json.loads(line) for line in self.source.read_text(encoding="utf-8").splitlines()]
+        rows = read_jsonl(self.source)
         order = list(dict.fromkeys(row["dialogue"] for row in rows))
         kept = set(order[: max(1, round(self.share * len(order)))])
         dropped = () if self.weighted else ("weight",)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from cso.dialogue import Dialogue
 from cso.errors import InputError, RequestError
 from cso.evaluate.baselines import METHODS, prompts
-from cso.evaluate.items import Item
+from cso.evaluate.items import Item, items
 from cso.llm import chat as llm
 from cso.llm.answers import Answers, Question
 from cso.llm.chat import Chat, Completion, Request
@@ -38,9 +38,21 @@ class Answer:
 class Model(Protocol):
     """A model that is evaluated. Both take prompts and give as many answers."""
 
+    @property
+    def failed(self) -> list[str]:
+        """Why there are questions without an answer."""
+        ...
+
     async def write(self, asked: Sequence[Sequence[Message]], openings: Sequence[str] | None = None) -> list[str]: ...
 
     async def choose(self, asked: Sequence[Sequence[Message]], taxonomy: Taxonomy) -> list[list[float]]: ...
+
+
+def rounds(settings: EvaluateSettings) -> int:
+    """How often a model is asked about an item."""
+    if settings.choose == "score":
+        return 1 + settings.write
+    return {"direct-refine": 2, "self-refine": 3}.get(settings.baseline, 1)
 
 
 async def answer(
@@ -48,6 +60,8 @@ async def answer(
 ) -> list[Answer]:
     """The model's answer to each item. `examples`: what the baseline "example" draws from. Raises InputError."""
     shown = examples if settings.baseline == "example" else ()
+    if settings.baseline == "example" and not items(examples):
+        raise InputError("evaluate.baseline=example: expected dialogues with strategies to show one of, found none")
     told = prompts(asked, taxonomy, examples=shown, seed=settings.seed)
     if settings.choose == "score":
         if settings.baseline not in ("plain", "example"):
@@ -73,37 +87,48 @@ class Local:
     answers: Answers
     settings: EvaluateSettings
     observe: Observe = lambda _: None
+    failed: list[str] = field(default_factory=list[str])
 
     async def write(self, asked: Sequence[Sequence[Message]], openings: Sequence[str] | None = None) -> list[str]:
         before = openings or [""] * len(asked)
         questions = [self._question("supporter", told, each) for told, each in zip(asked, before, strict=True)]
-        new = [place for place, question in enumerate(questions) if not self.answers.remembered(question)]
-        self.observe(len(asked) - len(new))
-        written = self.model.write(
-            self.model.prompts([asked[place] for place in new]),
-            [before[place] for place in new],
-            max_tokens=self.settings.max_tokens,
-            temperature=self.settings.temperature,
-            seed=self.settings.seed,
-        )
-        for place, reply in written:
-            await self.answers.ask(questions[new[place]], _ready(reply))
-            self.observe(1)
-        return [(await self.answers.ask(question, _ready(""))).text for question in questions]
+
+        def written(places: Sequence[int]) -> Iterable[tuple[int, str]]:
+            return self.model.write(
+                self.model.prompts([asked[place] for place in places]),
+                [before[place] for place in places],
+                max_tokens=self.settings.max_tokens,
+                temperature=self.settings.temperature,
+                seed=self.settings.seed,
+            )
+
+        return await self._remembered(questions, written)
 
     async def choose(self, asked: Sequence[Sequence[Message]], taxonomy: Taxonomy) -> list[list[float]]:
         questions = [self._question("strategist", told, ",".join(taxonomy.names)) for told in asked]
+
+        def chosen(places: Sequence[int]) -> Iterable[tuple[int, str]]:
+            prompts = self.model.prompts([asked[place] for place in places])
+            return ((place, json.dumps(chances)) for place, chances in self.model.choose(prompts, taxonomy))
+
+        return [json.loads(text) for text in await self._remembered(questions, chosen)]
+
+    async def _remembered(
+        self, questions: Sequence[Question], found: Callable[[Sequence[int]], Iterable[tuple[int, str]]]
+    ) -> list[str]:
+        """An answer to each question; `found` gives those of the places that it is told, as they come."""
         new = [place for place, question in enumerate(questions) if not self.answers.remembered(question)]
-        chances = self.model.choose(self.model.prompts([asked[place] for place in new]), taxonomy) if new else []
-        for place, each in zip(new, chances, strict=True):
-            await self.answers.ask(questions[place], _ready(json.dumps(each)))
-        return [json.loads((await self.answers.ask(question, _ready(""))).text) for question in questions]
+        self.observe(len(questions) - len(new))
+        for place, text in found(new) if new else ():
+            await self.answers.ask(questions[new[place]], _ready(text))
+            self.observe(1)
+        return [(await self.answers.ask(question, _ready(""))).text for question in questions]
 
     def _question(self, role: str, told: Sequence[Message], opening: str) -> Question:
         question: Question = {
             "role": role,
             "model": f"{self.model.name} {self.model.identity}",
-            "sample": self.settings.seed if self.settings.temperature else 0,
+            "sample": _sample(self.settings),
             "messages": list(told),
             "opening": opening,
             "max_length": self.model.max_length,
@@ -121,9 +146,10 @@ class Remote:
     name: str
     settings: EvaluateSettings
     observe: Observe = lambda _: None
+    failed: list[str] = field(default_factory=list[str])  # why requests have no answer
 
     async def write(self, asked: Sequence[Sequence[Message]], openings: Sequence[str] | None = None) -> list[str]:
-        """A request that the endpoint refuses has an empty reply; where it answers nothing, EndpointError is raised."""
+        """A request without an answer has an empty reply, and is in `failed`. Raises EndpointError where none is."""
         tasks = [asyncio.create_task(self._reply(told)) for told in asked]
         try:
             return list(await asyncio.gather(*tasks))
@@ -140,13 +166,20 @@ class Remote:
             messages=tuple(llm.Message(message["role"], message["content"]) for message in told),  # type: ignore[arg-type]
             temperature=self.settings.temperature,
             max_tokens=self.settings.max_tokens,
+            sample=_sample(self.settings),
         )
         try:
             text = (await self.chat(request)).text
-        except RequestError:
+        except RequestError as error:
+            self.failed.append(str(error))
             text = ""
         self.observe(1)
         return text
+
+
+def _sample(settings: EvaluateSettings) -> int:
+    """The likeliest reply is the same whatever the seed."""
+    return settings.seed if settings.temperature else 0
 
 
 def _ready(text: str) -> Callable[[], Awaitable[Completion]]:

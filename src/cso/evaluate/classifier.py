@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 
 from cso.errors import InputError
@@ -19,7 +20,7 @@ LONGEST = 512  # tokens of a text that are read
 
 
 class Classifier:
-    """A rating for each of the model's labels: by a sigmoid where it says that several may hold, else by a softmax.
+    """A rating for each of the model's labels: by a sigmoid where several may hold or there is one, else by a softmax.
 
     Weights are read as safetensors only, and no code of the model's is run. Raises InputError.
     """
@@ -28,13 +29,13 @@ class Classifier:
         try:
             self._tokenizer = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(name))
             model = cast(Any, AutoModelForSequenceClassification).from_pretrained(name, use_safetensors=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             raise InputError(
                 f"model {name}: expected a text classifier with safetensors, in a folder or on the hub; {error}"
             ) from error
         self._model = model.to(training_device()).eval()
         self._labels = [str(model.config.id2label[place]) for place in range(model.config.num_labels)]
-        self._several = model.config.problem_type == "multi_label_classification"
+        self._several = model.config.problem_type == "multi_label_classification" or len(self._labels) == 1
 
     async def __call__(self, texts: Sequence[str]) -> list[Rating | None]:
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))

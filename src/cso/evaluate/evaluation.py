@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cso.dialogue import Dialogue, dialogue_to_json
-from cso.errors import InputError
+from cso.errors import InputError, StoreError
 from cso.evaluate.answering import Answer, Local, Model, Observe, Remote, answer
 from cso.evaluate.items import Item
 from cso.evaluate.results import load_answers, load_scores, save, score
 from cso.files import locked
 from cso.llm import Answers
 from cso.llm.endpoints import Endpoint
+from cso.llm.openai import OPENAI_URL
 from cso.settings import EvaluateSettings, ModelSettings
-from cso.taxonomy import Taxonomy
+from cso.taxonomy import Taxonomy, dump_taxonomy
 
 Say = Callable[[str], None]
 
 
 def evaluate(
-    model: str,
+    model: str | ModelSettings,
     asked: Sequence[Item],
     folder: Path,
     taxonomy: Taxonomy,
@@ -32,7 +33,6 @@ def evaluate(
     *,
     endpoint: Endpoint | None = None,
     examples: Sequence[Dialogue] = (),
-    trust_remote_code: bool = False,
     say: Say = lambda _: None,
     observe: Observe = lambda _: None,
 ) -> list[Answer]:
@@ -40,31 +40,59 @@ def evaluate(
 
     `model` is a folder, a name on the Hugging Face hub, or what `endpoint` calls it. Nothing is asked twice: an
     evaluation that was stopped goes on, and one that is done is read. `examples`: dialogues that the baseline "example"
-    shows. `observe` is told of so many more answers. Raises InputError, StoreError, and of endpoints EndpointError and
-    BudgetSpent.
+    shows. `observe` is told of so many more answers, `rounds(settings)` for each item. Raises InputError, StoreError
+    where `folder` holds another model's evaluation, and of endpoints EndpointError and BudgetSpent.
     """
     if not asked:
         raise InputError("expected items to evaluate on, found none")
-    local = ModelSettings(name=model, trust_remote_code=trust_remote_code)
-    identity = {
-        "model": model,
-        "version": _version(local) if endpoint is None else f"{model} at {endpoint.base_url}",
-        "items": _digest(asked),
-        "strategies": list(taxonomy.names),
-        "settings": settings.model_dump(mode="json"),
-    }
+    told = ModelSettings(name=model) if isinstance(model, str) else model
+    shown = examples if settings.baseline == "example" else ()
+    identity = _identity(told, endpoint, asked, shown, taxonomy, settings)
 
-    async def answers_of() -> list[Answer]:
-        async with _opened(local, endpoint, folder, taxonomy, settings, say, observe) as opened:
-            return await answer(opened, asked, taxonomy, settings, examples)
+    async def answered() -> tuple[list[Answer], list[str]]:
+        async with _opened(told, endpoint, folder, taxonomy, settings, say, observe) as opened:
+            return await answer(opened, asked, taxonomy, settings, shown), opened.failed
 
     with locked(folder):
-        if (folder / "scores.json").exists() and load_scores(folder)["identity"] == identity:
+        if _holds(folder, identity):
             say(f"{folder} holds this evaluation already, done")
             return load_answers(folder)
-        answers = asyncio.run(answers_of())
-        save(folder, answers, score(answers, taxonomy.names, draws=settings.draws, seed=settings.seed), identity)
+        answers, failed = asyncio.run(answered())
+        if failed:
+            say(f"{len(failed)} requests have no answer and count as unreadable; the same command asks them again:")
+            say(f"  {failed[0]}")
+        scores = score(answers, taxonomy.names, draws=settings.draws, seed=settings.seed)
+        save(folder, answers, scores, {**identity, "failed": len(failed)})
     return answers
+
+
+def _identity(
+    model: ModelSettings,
+    endpoint: Endpoint | None,
+    asked: Sequence[Item],
+    examples: Sequence[Dialogue],
+    taxonomy: Taxonomy,
+    settings: EvaluateSettings,
+) -> dict[str, object]:
+    """All that the answers depend on."""
+    return {
+        "model": model.name,
+        "version": f"at {endpoint.base_url or OPENAI_URL}" if endpoint else _version(model),
+        "items": _digest([[dialogue_to_json(item.history), item.strategy, item.text] for item in asked]),
+        "examples": _digest([dialogue_to_json(dialogue) for dialogue in examples]),
+        "taxonomy": _digest(dump_taxonomy(taxonomy)),
+        "settings": settings.model_dump(mode="json", exclude={"token_budget"}),
+    }
+
+
+def _holds(folder: Path, identity: Mapping[str, object]) -> bool:
+    """Whether the evaluation in `folder` is this one, and whole. Raises StoreError where it is another model's."""
+    if not (folder / "scores.json").exists():
+        return False
+    there = load_scores(folder)["identity"]
+    if there.get("model") != identity["model"]:
+        raise StoreError(f"{folder} holds an evaluation of {there.get('model')}: give this one another --name")
+    return there == {**identity, "failed": 0}
 
 
 @asynccontextmanager
@@ -82,17 +110,20 @@ async def _opened(
         async with endpoint.chat(model.name, remembered, "supporter") as chat:
             yield Remote(chat, model.name, settings, observe)
         return
-    from cso.evaluate.local import load_local  # here, because it takes seconds to import
+    from cso.evaluate.local import load_local  # here, like the next, because they take seconds to import
+    from cso.train.memory import memory_advice
 
-    yield Local(load_local(model, taxonomy, max_length=settings.max_length, say=say), remembered, settings, observe)
+    with memory_advice("lower evaluate.token_budget, the tokens of a batch"):
+        budget = settings.token_budget
+        loaded = load_local(model, taxonomy, max_length=settings.max_length, token_budget=budget, say=say)
+        yield Local(loaded, remembered, settings, observe)
 
 
 def _version(model: ModelSettings) -> str:
-    from cso.train.backbone import version_of  # here, because it takes seconds to import
+    from cso.evaluate.local import version  # here, because it takes seconds to import
 
-    return version_of(model)
+    return version(model)
 
 
-def _digest(asked: Sequence[Item]) -> str:
-    content = [[dialogue_to_json(item.history), item.strategy, item.text] for item in asked]
+def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -78,7 +78,9 @@ def difference(one: Array, other: Array, statistic: Statistic, *, draws: int, se
 def mean_interval(totals: Array, statistic: Statistic, *, draws: int, seed: int) -> Interval:
     """The mean of a statistic over trainings with different seeds, [S, D, ...]: both seeds and dialogues are drawn.
 
-    All trainings are scored on the same drawn dialogues (the pigeonhole bootstrap, Owen 2007).
+    All trainings are scored on the same drawn dialogues (the pigeonhole bootstrap, Owen 2007). One less is drawn than
+    there are, which makes the variance between few trainings right (Rao and Wu 1988); that of a single one is unknown,
+    and left out.
     """
     low, high = np.quantile(_means(totals, statistic, draws=draws, seed=seed, part=0), (0.025, 0.975))
     return Interval(float(statistic(totals.sum(1)).mean()), float(low), float(high))
@@ -97,5 +99,6 @@ def _means(totals: Array, statistic: Statistic, *, draws: int, seed: int, part: 
     drawn = np.stack([resampled(each, draws=draws, seed=seed) for each in totals], 1)
     found = statistic(drawn)
     count = len(totals)
-    times = np.random.default_rng([seed, part]).multinomial(count, np.full(count, 1 / count), size=draws)
-    return (found * times).sum(1) / count
+    kept = max(1, count - 1)
+    times = np.random.default_rng([seed, part]).multinomial(kept, np.full(count, 1 / count), size=draws)
+    return (found * times).sum(1) / kept

@@ -48,9 +48,13 @@ def items(dialogues: Iterable[Dialogue]) -> list[Item]:
 
 
 def held_out(dialogues: Iterable[Dialogue], seeds: Iterable[Dialogue]) -> list[Dialogue]:
-    """The dialogues whose words are not those of a seed."""
-    seen = {dialogue.turns for dialogue in seeds}
-    return [dialogue for dialogue in dialogues if dialogue.turns not in seen]
+    """The dialogues whose words are not those of a seed, whatever their labels."""
+    seen = {_words(dialogue) for dialogue in seeds}
+    return [dialogue for dialogue in dialogues if _words(dialogue) not in seen]
+
+
+def _words(dialogue: Dialogue) -> tuple[tuple[Speaker, str], ...]:
+    return tuple((turn.speaker, turn.text) for turn in dialogue.turns)
 
 
 def drawn(all_items: Sequence[Item], *, per_stage: int | None, seed: int) -> list[Item]:

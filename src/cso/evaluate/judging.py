@@ -15,6 +15,7 @@ from cso.dialogue import Speaker, Turn
 from cso.errors import AnswerError, InputError, RequestError
 from cso.evaluate.answering import Answer
 from cso.evaluate.intervals import Interval, by_dialogue, interval, mean
+from cso.evaluate.results import check_same
 from cso.llm.chat import Completion, Message
 from cso.roles.ask import Asking, ask
 from cso.roles.marks import json_values, lines_in, marks_in
@@ -44,15 +45,16 @@ class Marks:
 class Verdicts:
     """How often one reply was found better, the other, or neither: shares of what was judged.
 
-    A verdict counts where both orders agree, else it is a tie. `agreement`: the share of pairs where they do.
+    A verdict counts where both orders agree, else it is a tie. Equal replies are ties without being asked about.
     """
 
     win: Interval
     lose: Interval
     tie: Interval
-    agreement: float
-    first: float  # how often the reply shown first won, in both orders together; .5 of the decided is even
-    judged: int
+    agreement: float | None  # of the judge with itself: the share of pairs on which both orders agree
+    first: float | None  # share of the verdicts for one of two replies that are for the one shown first; .5 is even
+    judged: int  # pairs
+    same: int  # pairs of equal replies
     unread: int
 
 
@@ -74,20 +76,22 @@ async def better(
     one: Sequence[Answer], other: Sequence[Answer], judge: Asking, *, draws: int = 1000, seed: int = 0
 ) -> Verdicts:
     """Which of two replies to each item is better. Raises InputError for evaluations of other items."""
-    if [answer.item.id for answer in one] != [answer.item.id for answer in other]:
-        raise InputError("expected two evaluations of the same test items, found others: evaluate both alike")
-    pairs = list(zip(_written(one), _written(other), strict=True))
+    check_same(one, other)
+    everything = list(zip(_written(one), _written(other), strict=True))
+    pairs = [(a, b) for a, b in everything if (a.strategy, a.text) != (b.strategy, b.text)]
     asked = [_verdict(a, b, judge) for a, b in pairs] + [_verdict(b, a, judge) for a, b in pairs]
     said = await asyncio.gather(*asked)
     both = list(zip(pairs, said[: len(pairs)], said[len(pairs) :], strict=True))
     rows = [
         (a.item.dialogue, first, second) for (a, _), first, second in both if first is not None and second is not None
     ]
-    if not rows:
+    if pairs and not rows:
         raise InputError(f"{judge.model}: expected verdicts, could read none in {len(said)} answers")
     turned = {"one": "other", "other": "one", "tie": "tie"}
-    winners = [first if first == turned[second] else "tie" for _, first, second in rows]
-    dialogues = [dialogue for dialogue, _, _ in rows]
+    same = [a.item.dialogue for a, b in everything if (a.strategy, a.text) == (b.strategy, b.text)]
+    winners = [first if first == turned[second] else "tie" for _, first, second in rows] + ["tie"] * len(same)
+    dialogues = [dialogue for dialogue, _, _ in rows] + same
+    decided = [verdict for _, *verdicts in rows for verdict in verdicts if verdict != "tie"]
     shares = {
         winner: _mean([float(each == winner) for each in winners], dialogues, draws=draws, seed=seed)
         for winner in turned
@@ -96,9 +100,10 @@ async def better(
         win=shares["one"],
         lose=shares["other"],
         tie=shares["tie"],
-        agreement=fmean(first == turned[second] for _, first, second in rows),
-        first=fmean(each == "one" for _, *verdicts in rows for each in verdicts),
+        agreement=fmean(first == turned[second] for _, first, second in rows) if rows else None,
+        first=fmean(verdict == "one" for verdict in decided) if decided else None,
         judged=len(rows),
+        same=len(same),
         unread=len(pairs) - len(rows),
     )
 
@@ -136,7 +141,7 @@ def _read_marks(completion: Completion) -> dict[str, float]:
     found: dict[str, Any] = lines_in(completion.text, names, out_of=HIGHEST)
     for value in json_values(completion.text):
         found |= marks_in(value, names, out_of=HIGHEST)
-    marks = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    marks = {name: float(value) for name, value in found.items() if type(value) in (int, float)}
     if marks.keys() != CRITERIA.keys() or not all(1 <= value <= HIGHEST for value in marks.values()):
         raise AnswerError(
             f"expected a number from 1 to {HIGHEST} for each of {', '.join(CRITERIA)}",
@@ -166,7 +171,8 @@ async def _verdict(first: Answer, second: Answer, judge: Asking) -> Winner | Non
 
 
 def _read_verdict(completion: Completion) -> Winner:
-    found = {str(match).casefold() for match in re.findall(r'"better"\s*:\s*"?(A|B|tie)\b', completion.text, re.I)}
+    pattern = r'"better"\s*:\s*(?:"\s*(A|B|tie)\s*"|(A|B|tie)\s*[,}\n])'
+    found = {(quoted or bare).casefold() for quoted, bare in re.findall(pattern, completion.text, re.IGNORECASE)}
     bare = completion.text.strip().strip(".*\"'").casefold()
     found |= {bare} & {"a", "b", "tie"}
     if len(found) != 1:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,23 +14,27 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from cso.errors import InputError
-from cso.evaluate import writing
+from cso.evaluate.writing import NAME as GROWING
+from cso.evaluate.writing import write as written
 from cso.settings import ModelSettings, TrainSettings
 from cso.taxonomy import Taxonomy, load_taxonomy
 from cso.train.arguments import token_budget, training_device
 from cso.train.backbone import Backbone, load_backbone, load_tokenizer, model_place, version_of
 from cso.train.conversation import Prompt, token_ids
 from cso.train.encode import Encoded, encode_prompts
+from cso.train.exact import check_packing
 from cso.train.examples import Example
 from cso.train.reference import score_all
 from cso.train.trie import Tokens, TrieSize, common_prefix
 from cso.transcript import Message, tag
 
-GENERATED = {"cuda": 131_072, "cpu": 16_384}  # tokens, those of prompts as a trie, of a batch of replies
+BUDGET = {"cuda": 131_072, "cpu": 16_384}  # tokens of a batch: its prompts as a trie, and their replies
+TAGS = 64  # tokens that a prompt's tags have, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +45,27 @@ class LocalModel:
     name: str
     identity: str
     max_length: int
+    token_budget: int | None = None  # of a batch; None: by device
 
     def prompts(self, asked: Sequence[Sequence[Message]]) -> list[Prompt]:
         """What the model is given to answer. Raises InputError where its chat template refuses a conversation."""
         return encode_prompts(self.backbone.tokenizer, asked, max_length=self.max_length)
 
-    def choose(self, prompts: Sequence[Prompt], taxonomy: Taxonomy) -> list[list[float]]:
-        """[n, K]: the probability of each strategy's tag as what comes next, the tags' together being 1.
+    def choose(self, prompts: Sequence[Prompt], taxonomy: Taxonomy) -> Generator[tuple[int, list[float]]]:
+        """(place, probabilities) of each prompt, a batch at a time: each strategy's tag as what comes next, in sum 1.
 
-        Each is the product over the tag's tokens. Prompts that begin alike are computed once.
+        A tag's is the product over its tokens. Prompts that begin alike are computed once.
         """
         tags = [tag(name) for name in taxonomy.names]
+        budget = token_budget(TrainSettings(), self.backbone.device)
+        tokens = [prompt.tokens for prompt in prompts]
+        for places in self._batches(tokens, TAGS):
+            encoded = self.tagged([prompts[place] for place in places], tags)
+            logps = score_all(encoded, self.backbone.score, token_budget=budget, multiple=self.backbone.multiple)
+            yield from zip(places, logps.view(len(places), len(tags)).softmax(-1).tolist(), strict=True)
+
+    def tagged(self, prompts: Sequence[Prompt], tags: Sequence[str]) -> list[Encoded]:
+        """Each prompt with the tags as replies, tokenized as one text."""
         whole = iter(token_ids(self.backbone.tokenizer, [prompt.text + each for prompt in prompts for each in tags]))
         encoded: list[Encoded] = []
         for prompt in prompts:
@@ -58,9 +73,7 @@ class LocalModel:
             shared = min(common_prefix(prompt.tokens, each) for each in said)
             replies = [each[shared:] for each in said]
             encoded.append(Encoded(Example((), tuple(tags), "", ""), prompt.tokens[:shared], replies))
-        budget = token_budget(TrainSettings(), self.backbone.device)
-        logps = score_all(encoded, self.backbone.score, token_budget=budget, multiple=self.backbone.multiple)
-        return logps.view(len(prompts), len(tags)).softmax(-1).tolist()
+        return encoded
 
     def write(
         self,
@@ -73,42 +86,43 @@ class LocalModel:
     ) -> Generator[tuple[int, str]]:
         """(place, reply) of each prompt, a batch at a time, as they come; a reply has its opening before it.
 
-        Batches are as large as memory should allow. Prompts that begin alike are together, and are read once.
+        Prompts that begin alike are together, and are read once.
         """
         before = openings or [""] * len(prompts)
         tokens = token_ids(
             self.backbone.tokenizer, [prompt.text + each for prompt, each in zip(prompts, before, strict=True)]
         )
-        order = sorted(range(len(tokens)), key=tokens.__getitem__)
-        torch.manual_seed(seed)
-        for places in self._batches(order, tokens, max_tokens):
-            new = self._continued([tokens[place] for place in places], max_tokens, temperature)
+        for places in self._batches(tokens, max_tokens):
+            new = self._continued([tokens[place] for place in places], max_tokens, temperature, seed)
             texts = self.backbone.tokenizer.batch_decode(new, skip_special_tokens=True)
             yield from ((place, before[place] + text) for place, text in zip(places, texts, strict=True))
 
-    def _batches(self, order: Sequence[int], tokens: Sequence[Tokens], more: int) -> list[list[int]]:
-        budget = GENERATED.get(self.backbone.device.type, GENERATED["cpu"])
+    def _batches(self, tokens: Sequence[Tokens], more: int) -> list[list[int]]:
+        """Places in lexicographic order; of a batch, the trie and `more` tokens for each are within the budget."""
+        budget = self.token_budget or BUDGET.get(self.backbone.device.type, BUDGET["cpu"])
         batches: list[list[int]] = [[]]
         size = TrieSize()
-        for place in order:
+        for place in sorted(range(len(tokens)), key=tokens.__getitem__):
             size.add(tokens[place])
             if batches[-1] and size.nodes + (len(batches[-1]) + 1) * more > budget:
                 batches.append([])
                 size = TrieSize([tokens[place]])
             batches[-1].append(place)
-        return batches if order else []
+        return batches if tokens else []
 
-    def _continued(self, tokens: Sequence[Tokens], more: int, temperature: float) -> list[Tokens]:
+    def _continued(self, tokens: Sequence[Tokens], more: int, temperature: float, seed: int) -> list[Tokens]:
         base, device = self.backbone.base, self.backbone.device
         ends = self._ends(base)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.backbone.bf16):
             if not base._supports_attention_backend:  # pyright: ignore[reportPrivateUsage]
-                return [self._alone(each, more, ends, temperature) for each in tokens]
-            with self._attention(writing.NAME):
-                return writing.write(base, tokens, room=more, ends=ends, temperature=temperature)
+                with torch.random.fork_rng():
+                    return [self._alone(each, more, ends, temperature, seed) for each in tokens]
+            with self._attention(GROWING):
+                return written(base, tokens, room=more, ends=ends, temperature=temperature, seed=seed)
 
-    def _alone(self, tokens: Tokens, more: int, ends: list[int], temperature: float) -> Tokens:
+    def _alone(self, tokens: Tokens, more: int, ends: list[int], temperature: float, seed: int) -> Tokens:
         """The reply of a model whose attention cannot be exchanged."""
+        torch.manual_seed(random.Random(f"{seed} {tokens}").getrandbits(63))
         drawn = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
         greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         ids = torch.tensor([tokens], device=self.backbone.device)
@@ -146,11 +160,16 @@ class LocalModel:
 
 
 def load_local(
-    settings: ModelSettings, taxonomy: Taxonomy, *, max_length: int, say: Callable[[str], None]
+    settings: ModelSettings,
+    taxonomy: Taxonomy,
+    *,
+    max_length: int,
+    token_budget: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> LocalModel:
     """A model by name or from a folder; one with an adapter only gets it folded in, in memory.
 
-    Raises InputError where it cannot be loaded, or was trained to choose from other strategies.
+    Raises InputError where it cannot be loaded, was trained to choose from other strategies, or cannot be packed.
     """
     tokenizer = load_tokenizer(settings, say)
     device = training_device()
@@ -158,13 +177,33 @@ def load_local(
     _check_strategies(settings.name, place / "taxonomy.yaml", taxonomy)
     adapter = place / "adapter_config.json"
     told = settings.model_copy(update={"name": _base(adapter)}) if adapter.exists() else settings
-    backbone = load_backbone(TrainSettings(model=told, tuning="full"), tokenizer, device)
+    backbone = load_backbone(TrainSettings(model=told, tuning="full"), tokenizer, device, frozen=True)
     if adapter.exists():
+        base = _folded(backbone.base, place)
+        backbone = replace(backbone, base=base, model=base)
+    model = LocalModel(backbone, settings.name, version(settings), max_length, token_budget)
+    greeting = [{"role": "user", "content": "Hello."}]
+    check_packing(backbone, model.tagged(model.prompts([greeting]), [tag(each) for each in taxonomy.names]), told.name)
+    return model
+
+
+def version(settings: ModelSettings) -> str:
+    """What changes with a model: its files, or its commit on the hub; of an adapter, its base's as well."""
+    adapter = Path(model_place(settings.name)) / "adapter_config.json"
+    if not adapter.exists():
+        return version_of(settings)
+    return f"{version_of(settings)} on {version_of(settings.model_copy(update={'name': _base(adapter)}))}"
+
+
+def _folded(base: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    if not (adapter / "adapter_model.safetensors").exists():
+        raise InputError(f"{adapter}: expected adapter_model.safetensors, found none")
+    try:
         from peft import PeftModel  # here, since most models need none
 
-        base = cast(PreTrainedModel, PeftModel.from_pretrained(backbone.base, str(place)).merge_and_unload())
-        backbone = replace(backbone, base=base, model=base)
-    return LocalModel(backbone, settings.name, version_of(settings), max_length)
+        return cast(PreTrainedModel, PeftModel.from_pretrained(base, str(adapter)).merge_and_unload())
+    except (ImportError, OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{adapter}: expected an adapter that peft can put on {base.name_or_path}; {error}") from error
 
 
 def _check_strategies(name: str, file: Path, taxonomy: Taxonomy) -> None:

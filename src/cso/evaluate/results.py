@@ -63,13 +63,18 @@ def compare(
     one: Sequence[Answer], other: Sequence[Answer], names: Sequence[str], *, draws: int = 1000, seed: int = 0
 ) -> dict[str, Difference]:
     """`one` minus `other` in each strategy score, and R-L where both wrote. Raises InputError for other items."""
-    if [answer.item.id for answer in one] != [answer.item.id for answer in other]:
-        raise InputError("expected two evaluations of the same test items, found others: evaluate both alike")
+    check_same(one, other)
     both = matrices(one, names), matrices(other, names)
     found = {name: difference(*both, statistic, draws=draws, seed=seed) for name, statistic in STRATEGY_SCORES.items()}
     if all(any(answer.text for answer in answers) for answers in (one, other)):
         found["R-L"] = difference(_rouge(one), _rouge(other), mean, draws=draws, seed=seed)
     return found
+
+
+def check_same(one: Sequence[Answer], other: Sequence[Answer]) -> None:
+    """Raises InputError where two evaluations are not of the same moments."""
+    if [answer.item for answer in one] != [answer.item for answer in other]:
+        raise InputError("expected two evaluations of the same test items, found others: evaluate both alike")
 
 
 def save(folder: Path, answers: Sequence[Answer], scores: Scores, identity: Mapping[str, object]) -> None:

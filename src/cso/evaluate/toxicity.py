@@ -35,8 +35,8 @@ class Toxicity:
 
     groups: Mapping[str, Mapping[str, Interval]]  # by group, then by attribute
     rejected_less_chosen: Mapping[str, Difference]  # by attribute; empty where there are no such groups
-    texts: Mapping[str, int]  # of each group
-    unread: int  # texts without a rating; they are left out
+    texts: Mapping[str, int]  # of each group, those with a rating
+    unread: int  # texts without one; they are left out
 
 
 async def toxicity(
@@ -54,8 +54,8 @@ async def toxicity(
     attributes = list(dict.fromkeys(name for rating in found.values() for name in rating or ()))
     dialogues = list(dict.fromkeys(passage.dialogue for passages in own.values() for passage in passages))
     sums = {name: _sums(passages, found, attributes, dialogues) for name, passages in own.items()}
-    if not attributes or not all(each[..., 1].any() for each in sums.values()):
-        raise InputError(f"expected ratings of {', '.join(own)}; could read none of some group's {len(texts)} texts")
+    if unrated := [name for name, each in sums.items() if not attributes or not each[..., 1].any()]:
+        raise InputError(f"expected ratings, could read none of the texts of {', '.join(unrated)}")
     means = {
         name: {
             attribute: interval(each[_rated(each), place], mean, draws=draws, seed=seed)
@@ -66,7 +66,7 @@ async def toxicity(
     return Toxicity(
         means,
         _rejected_less_chosen(sums, attributes, draws=draws, seed=seed),
-        {name: len(passages) for name, passages in own.items()},
+        {name: int(each[:, 0, 1].sum()) for name, each in sums.items()},
         sum(rating is None for rating in found.values()),
     )
 

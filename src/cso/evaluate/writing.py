@@ -8,6 +8,7 @@ and values, which each step compares with all their new tokens together.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from cso.train.attention import Paths, added, attend, attended
+from cso.train.attention import Paths, added, attend, attended, refuse_unknown
 from cso.train.pack import build_pack
 from cso.train.trie import Tokens, build_trie, common_prefix
 
@@ -25,18 +26,26 @@ NAME = "growing"  # what transformers knows the attention by
 
 
 def write(
-    model: PreTrainedModel, prompts: Sequence[Tokens], *, room: int, ends: Collection[int], temperature: float
+    model: PreTrainedModel,
+    prompts: Sequence[Tokens],
+    *,
+    room: int,
+    ends: Collection[int],
+    temperature: float = 0.0,
+    seed: int = 0,
 ) -> list[Tokens]:
     """The reply to each prompt: at most `room` tokens, the last one of `ends` where it came to an end.
 
-    Prompts are in lexicographic order, and the model computes attention as NAME. `temperature` 0: the likeliest token.
+    Prompts are in lexicographic order, and the model computes attention as NAME. `temperature` 0: the likeliest token;
+    else tokens are drawn, for each prompt by a generator of its own, whatever it is written together with.
     """
+    draws = [random.Random(f"{seed} {each}") for each in prompts]
     growing = Growing(prompts, room, model.device)
     replies: list[Tokens] = [[] for _ in prompts]
     alive = list(range(len(prompts)))
     logits = growing.read(model)
     while True:
-        tokens = _drawn(logits, temperature)
+        tokens = drawn_tokens(logits, temperature, [draws[place] for place in alive])
         for place, token in zip(alive, cast(list[int], tokens.tolist()), strict=True):
             replies[place].append(token)
         going = [row for row, place in enumerate(alive) if replies[place][-1] not in ends]
@@ -46,10 +55,13 @@ def write(
         logits = growing.step(model, alive, tokens[going])
 
 
-def _drawn(logits: Tensor, temperature: float) -> Tensor:
+def drawn_tokens(logits: Tensor, temperature: float, draws: Sequence[random.Random]) -> Tensor:
+    """[n]: a token each; from a distribution the one at which its running sum passes a number drawn from [0, 1)."""
     if not temperature:
         return logits.argmax(-1)
-    return torch.multinomial((logits.float() / temperature).softmax(-1), 1)[:, 0]
+    sums = (logits.double() / temperature).softmax(-1).cumsum(-1)
+    passed = sums <= sums.new_tensor([[draw.random()] for draw in draws]) * sums[:, -1:]
+    return passed.sum(-1).clamp(max=sums.shape[-1] - 1)
 
 
 @dataclass(slots=True)
@@ -81,13 +93,15 @@ class _Step:
     part: slice
     seen: Tensor  # [n, keys]
     distance: Tensor  # [n, keys], in tokens
-    masks: dict[int | None, Tensor] = field(default_factory=dict[int | None, Tensor])  # by a layer's window
+    masks: dict[tuple[int | None, torch.dtype], Tensor] = field(
+        default_factory=dict[tuple[int | None, torch.dtype], Tensor]
+    )
 
     def mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        if window not in self.masks:
+        if (window, dtype) not in self.masks:
             seen = self.seen if window is None else self.seen & (self.distance < window)
-            self.masks[window] = added(seen, dtype)
-        return self.masks[window]
+            self.masks[window, dtype] = added(seen, dtype)
+        return self.masks[window, dtype]
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, window: int | None, **told: Any) -> Tensor:
         keys, values = self.group.kept[layer]
@@ -188,6 +202,7 @@ def _attention(
     **others: object,
 ) -> tuple[Tensor, None]:
     """As transformers calls it."""
+    refuse_unknown(others)
     layer = cast(int, module.layer_idx)
     told = {"scaling": scaling, "softcap": softcap}
     return growing.attend(layer, query, key, value, sliding_window, told), None

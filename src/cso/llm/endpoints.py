@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from cso.errors import InputError
 from cso.llm.answers import Answers, RememberedChat
 from cso.llm.chat import Chat
 from cso.llm.limits import Budget, BudgetedChat, Limiter, Price
-from cso.llm.openai import OpenAIChat
+from cso.llm.openai import OPENAI_URL, OpenAIChat
 from cso.llm.prices import listed_price
 from cso.llm.retry import Patience
-from cso.settings import LimitSettings
+from cso.settings import LimitSettings, without_secret
 
 
 class Endpoints:
@@ -71,15 +72,22 @@ class Endpoint:
     price: Price | None = None  # USD for a million tokens in, and out; None: as listed
     limits: LimitSettings = field(default_factory=LimitSettings)
 
+    def __post_init__(self) -> None:
+        """Raises InputError for an address with a secret in it."""
+        try:
+            without_secret(self.base_url)
+        except ValueError as error:
+            raise InputError(f"--base-url: {error}") from error
+
     @asynccontextmanager
     async def chat(
         self, model: str, answers: Answers, role: str, kind: type[OpenAIChat] = OpenAIChat
     ) -> AsyncGenerator[Chat]:
-        """A chat with one of its models that asks nothing that `answers` remembers."""
+        """A chat with one of its models that asks nothing that `answers` remembers of this address."""
+        place = f"{role} at {self.base_url or OPENAI_URL}"
         async with limited(self.limits, {model: self.price or listed_price(model, self.base_url)}) as (own, budget):
             try:
-                yield RememberedChat(
-                    BudgetedChat(own.chat(self.base_url, self.api_key_env, kind), budget), answers, role
-                )
+                chat = BudgetedChat(own.chat(self.base_url, self.api_key_env, kind), budget)
+                yield RememberedChat(chat, answers, place)
             finally:
                 await answers.settle(cancel=True)

@@ -6,6 +6,7 @@ the lengths of paths, as if replies were computed one after the other, and not w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,7 +36,9 @@ class Paths:
 
     pack: Pack
     blocks: list[Block]
-    _masks: dict[int | None, list[Tensor]] = field(default_factory=dict[int | None, list[Tensor]])
+    _masks: dict[tuple[int | None, torch.dtype], list[Tensor]] = field(
+        default_factory=dict[tuple[int | None, torch.dtype], list[Tensor]]
+    )
 
     @classmethod
     def of(cls, pack: Pack, *, size: int | None = None) -> Paths:
@@ -51,9 +54,9 @@ class Paths:
 
     def masks(self, window: int | None, dtype: torch.dtype) -> list[Tensor]:
         """Of each block, [queries, keys]: what is added to scores. `window` is a layer's, None where it has none."""
-        if window not in self._masks:
-            self._masks[window] = [added(self._seen(block, window), dtype) for block in self.blocks]
-        return self._masks[window]
+        if (window, dtype) not in self._masks:
+            self._masks[window, dtype] = [added(self._seen(block, window), dtype) for block in self.blocks]
+        return self._masks[window, dtype]
 
     def _seen(self, block: Block, window: int | None) -> Tensor:
         end, depth = self.pack.end, self.pack.position_ids
@@ -80,8 +83,7 @@ def attend(
     **others: object,
 ) -> tuple[Tensor, None]:
     """As transformers calls it: `query` [1, heads, n, size], `key` and `value` with as many heads or fewer."""
-    if found := [name for name in ("s_aux", "position_bias") if others.get(name) is not None]:
-        raise InputError(f"train.model.attention: paths computes no {found[0]}, as this model has; expected eager")
+    refuse_unknown(others)
     parts = [
         attended(
             query[:, :, block.start : block.stop],
@@ -95,6 +97,12 @@ def attend(
         for block, mask in zip(paths.blocks, paths.masks(sliding_window, query.dtype), strict=True)
     ]
     return torch.cat(parts, 2).transpose(1, 2).contiguous(), None
+
+
+def refuse_unknown(others: Mapping[str, object]) -> None:
+    """Raises InputError for a model whose attention has a part that is not computed here."""
+    if found := [name for name in ("s_aux", "position_bias") if others.get(name) is not None]:
+        raise InputError(f"train.model.attention: paths computes no {found[0]}, as this model has; expected eager")
 
 
 def added(seen: Tensor, dtype: torch.dtype) -> Tensor:
@@ -116,8 +124,8 @@ def attended(
 
     `mask` [n, k] is added to scores.
     """
-    groups = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    if (groups := query.shape[1] // key.shape[1]) > 1:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     if softcap is None:
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
     scores = torch.tanh(query @ key.transpose(2, 3) * (scaling / softcap)) * softcap + mask

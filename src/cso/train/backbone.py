@@ -72,8 +72,13 @@ def load_tokenizer(settings: ModelSettings, say: Callable[[str], None]) -> PreTr
     return tokenizer
 
 
-def load_backbone(settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, device: torch.device) -> Backbone:
-    """The model in the precision and attention that settings and device ask for. Raises InputError."""
+def load_backbone(
+    settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, device: torch.device, *, frozen: bool = False
+) -> Backbone:
+    """The model in the precision and attention that settings and device ask for. Raises InputError.
+
+    Weights are kept in float32 where they are to be trained; those that are not, or all if `frozen`, as computed with.
+    """
     told = settings.model
     place = model_place(told.name)
     bf16 = in_bf16(told, device)
@@ -84,7 +89,7 @@ def load_backbone(settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, d
             place,
             config=config,
             attn_implementation=attention(told, config, device),
-            dtype=torch.bfloat16 if bf16 and settings.tuning == "lora" else torch.float32,
+            dtype=torch.bfloat16 if bf16 and (frozen or settings.tuning == "lora") else torch.float32,
             use_safetensors=True,
             trust_remote_code=told.trust_remote_code,
         )

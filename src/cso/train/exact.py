@@ -30,13 +30,10 @@ def check_packing(backbone: Backbone, examples: Sequence[Encoded], name: str) ->
 
 
 def _two_sequences(examples: Sequence[Encoded]) -> list[tuple[Tokens, Tokens]]:
-    """The two shortest that are at hand, of one example if it has two replies; of a single reply it and its reverse."""
+    """The shortest reply and one that differs: of the same example, else of another, else its own tokens reversed."""
     shortest = min(examples, key=lambda example: (len(example.replies) < 2, len(example.prompt)))
-    sequences = [(shortest.prompt, reply) for reply in shortest.replies[:2]]
-    if len(sequences) == 2:
-        return sequences
-    others = [example for example in examples if example is not shortest]
-    if not others:
-        return [*sequences, (shortest.prompt, shortest.replies[0][::-1])]
-    nearest = min(others, key=lambda example: len(example.prompt))
-    return [*sequences, (nearest.prompt, nearest.replies[0])]
+    first = (shortest.prompt, shortest.replies[0])
+    others = [(shortest.prompt, reply) for reply in shortest.replies[1:]]
+    others += sorted(((each.prompt, each.replies[0]) for each in examples), key=lambda each: len(each[0]))
+    others.append((shortest.prompt, shortest.replies[0][::-1]))
+    return [first, next((other for other in others if [*other[0], *other[1]] != [*first[0], *first[1]]), others[-1])]

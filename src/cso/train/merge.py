@@ -11,7 +11,7 @@ from typing import Any
 from cso.errors import InputError
 from cso.files import locked
 
-MERGED = "merged"
+MERGED, TAXONOMY = "merged", "taxonomy.yaml"
 
 
 def merge_adapter(folder: Path, *, trust_remote_code: bool = False) -> Path:
@@ -23,16 +23,17 @@ def merge_adapter(folder: Path, *, trust_remote_code: bool = False) -> Path:
     from transformers import AutoTokenizer
 
     told: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    try:
-        model = AutoPeftModelForCausalLM.from_pretrained(folder, is_trainable=False, **told)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: expected an adapter whose model is still where it was; {error}") from error
-    merged = model.merge_and_unload()  # pyright: ignore[reportCallIssue]
     draft = folder / f"{MERGED}.tmp"
     with locked(folder):
+        try:
+            model = AutoPeftModelForCausalLM.from_pretrained(folder, is_trainable=False, **told)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}: expected an adapter whose model is still where it was; {error}") from error
         shutil.rmtree(draft, ignore_errors=True)
-        merged.save_pretrained(draft)
+        model.merge_and_unload().save_pretrained(draft)  # pyright: ignore[reportCallIssue]
         AutoTokenizer.from_pretrained(folder, **told).save_pretrained(draft)
+        if (folder / TAXONOMY).exists():
+            shutil.copy(folder / TAXONOMY, draft)
         shutil.rmtree(folder / MERGED, ignore_errors=True)
         draft.rename(folder / MERGED)
     return folder / MERGED

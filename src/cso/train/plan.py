@@ -46,19 +46,21 @@ def make_plan(
     """
     draw = random.Random(seed)
     steps: list[list[Members]] = []
-    sizes: list[int] = []  # of all packs, in tokens
+    planned = 0  # tokens
+    oversize: set[int] = set()
     per_epoch = -(-len(examples) // batch_size)
-    while len(steps) < per_epoch * epochs if tokens is None else sum(sizes) < tokens:
-        order = shuffled(examples, run=max(1, batch_size // trees_per_step), draw=draw)
+    while len(steps) < per_epoch * epochs if tokens is None else planned < tokens:
+        order = shuffled(examples, run=-(-batch_size // trees_per_step), draw=draw)
         for at in range(0, len(order), batch_size):
             steps.append(make_packs(examples, order[at : at + batch_size], token_budget))
-            sizes += [pack_size(examples, pack) for pack in steps[-1]]
-            if tokens is not None and sum(sizes) >= tokens:
+            sizes = [pack_size(examples, pack) for pack in steps[-1]]
+            oversize |= {pack[0] for pack, size in zip(steps[-1], sizes, strict=True) if size > token_budget}
+            planned += sum(sizes)
+            if tokens is not None and planned >= tokens:
                 break
     most = max(map(len, steps), default=0)
     packs = -(-most // processes) * processes
     filled = [step + [[] for _ in range(packs - len(step))] for step in steps]
-    oversize = {pack[0] for step in steps for pack in step if pack_size(examples, pack) > token_budget}
     return Plan(filled, min(per_epoch, len(steps)), packs, len(oversize))
 
 

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from transformers import set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -27,6 +26,7 @@ from cso.train.dataset import Dataset, load_dataset
 from cso.train.exact import check_packing
 from cso.train.examples import Example
 from cso.train.identity import CHECKPOINTS, DONE, begin, identity_of, is_done, last_checkpoint
+from cso.train.memory import memory_advice
 from cso.train.metrics import Entry, MetricsFile
 from cso.train.objectives import Objective, make_objective
 from cso.train.plan import Plan, make_plan
@@ -35,7 +35,10 @@ from cso.train.trainer import PackTrainer
 
 METRICS = "metrics.jsonl"
 REFUSED = "refused_batch.jsonl"
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+ADVICE = (
+    "lower train.packing.token_budget (the tokens of a pack), add train.arguments.gradient_checkpointing=true, or "
+    "train adapters (--tuning lora) instead of all weights; add --restart, since other settings make another training"
+)
 
 Say = Callable[[str], None]
 Observe = Callable[[Entry, int], None]
@@ -76,7 +79,7 @@ def train(
     machine = arguments.machine(settings, device, bf16=in_bf16(settings.model, device))
     identity = identity_of(settings, version_of(settings.model), [*dataset.training, *dataset.validation], machine)
     first = arguments.process_index() == 0
-    with locked(folder) if first else nullcontext(), _memory_advice():  # the first process holds it for all
+    with locked(folder) if first else nullcontext(), memory_advice(ADVICE):  # the first process holds it for all
         if begin(folder, identity, restart=restart) if first else not restart and is_done(folder):
             say(f"{folder} holds this training already, done")
             return Trained(folder, _log(folder))
@@ -184,19 +187,3 @@ def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings, taxonomy:
 def _log(folder: Path) -> list[Entry]:
     lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
-
-
-@contextmanager
-def _memory_advice() -> Generator[None]:
-    """Where memory does not suffice, say what to lower."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        short = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        if not short and not any(words in str(error) for words in _OUT_OF_MEMORY):
-            raise
-        raise InputError(
-            "out of memory: lower train.packing.token_budget (the tokens of a pack), add "
-            "train.arguments.gradient_checkpointing=true, or train adapters (--tuning lora) instead of all weights; "
-            "add --restart, since other settings make another training"
-        ) from error
