@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cso.cli.casting import prices
 from cso.cli.options import console
 from cso.files import write_text
 from cso.report import gather, page
@@ -18,6 +19,9 @@ def report_command(
 ) -> None:
     """Write RUN/report.html: scores, figures, preferences, training and cost, on one page."""
     run = Run.open(run_folder)
+    stand_in = run.settings.cast.kind == "corpus"
     target = run_folder / "report.html"
-    write_text(target, page(gather(run_folder, stand_in=run.settings.cast.kind == "corpus")))
+    write_text(
+        target, page(gather(run_folder, stand_in=stand_in, prices={} if stand_in else prices(run.settings.cast)))
+    )
     console().print(f"report: {target}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,23 @@ from typing import Any, cast
 Numbers = Mapping[str, Any]
 
 
+Prices = Mapping[str, tuple[float, float] | None]  # of a model: USD for a million tokens in, and out
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one role was asked, over all dialogues."""
+    """What a model was asked in a role, over all dialogues."""
 
     role: str
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
+    model: str
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def cost(self, prices: Prices) -> float | None:
+        """USD; None where no price is known."""
+        price = prices.get(self.model)
+        return None if price is None else (self.prompt_tokens * price[0] + self.completion_tokens * price[1]) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +41,14 @@ class Facts:
     statistics: Numbers  # preferences/statistics.json
     evaluations: Mapping[str, Numbers]  # by name, evaluation/*/scores.json
     trainings: Mapping[str, Sequence[Numbers]]  # by name, models/*/metrics.jsonl
+    toxicity: Mapping[str, Numbers]  # by backend, toxicity/*.json
     asked: Sequence[Asked]
+    prices: Prices
     unreadable: Sequence[str]  # files that could not be read
 
 
-def gather(folder: Path, *, stand_in: bool) -> Facts:
-    """The facts of the run in `folder`. A file that cannot be read is named and left out."""
+def gather(folder: Path, *, stand_in: bool, prices: Prices | None = None) -> Facts:
+    """The facts of the run in `folder`. A file that cannot be read is named and left out. `prices`: of models."""
     unreadable: list[str] = []
 
     def lines(path: Path) -> list[Numbers]:
@@ -61,15 +71,14 @@ def gather(folder: Path, *, stand_in: bool) -> Facts:
 
     evaluations = {path.parent.name: content(path) for path in sorted(folder.glob("evaluation/*/scores.json"))}
     trainings = {path.parent.name: lines(path) for path in sorted(folder.glob("models/*/metrics.jsonl"))}
-    calls: Counter[str] = Counter()
-    into: Counter[str] = Counter()
-    out: Counter[str] = Counter()
+    toxicity = {path.stem: content(path) for path in sorted(folder.glob("toxicity/*.json"))}
+    asked: dict[tuple[str, str], Asked] = {}
     for path in sorted(folder.glob("answers/*.jsonl")):
         for row in lines(path):
-            role = str(row.get("role", "?"))
-            calls[role] += 1
-            into[role] += int(row.get("prompt_tokens", 0))
-            out[role] += int(row.get("completion_tokens", 0))
+            key = str(row.get("role", "?")), str(row.get("model", "?"))
+            one = asked.get(key, Asked(*key))
+            into, out = int(row.get("prompt_tokens", 0)), int(row.get("completion_tokens", 0))
+            asked[key] = Asked(*key, one.calls + 1, one.prompt_tokens + into, one.completion_tokens + out)
     return Facts(
         name=folder.resolve().name,
         settings=(folder / "settings.yaml").read_text(encoding="utf-8"),
@@ -78,6 +87,8 @@ def gather(folder: Path, *, stand_in: bool) -> Facts:
         statistics=content(folder / "preferences" / "statistics.json"),
         evaluations={name: scores for name, scores in evaluations.items() if scores},
         trainings={name: log for name, log in trainings.items() if log},
-        asked=[Asked(role, calls[role], into[role], out[role]) for role in sorted(calls)],
+        toxicity={name: found for name, found in toxicity.items() if found},
+        asked=[asked[key] for key in sorted(asked)],
+        prices=prices or {},
         unreadable=unreadable,
     )

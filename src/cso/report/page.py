@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
+import yaml
 from jinja2 import Environment, StrictUndefined
 
 from cso.dialogue import STAGES
@@ -58,6 +59,7 @@ def page(facts: Facts) -> str:
         colours=dict(zip(names, (COLOURS[place % len(COLOURS)] for place in range(len(names))), strict=True)),
         figures={title: stacked(counts, names) for title, counts in stages.items()},
         curves={name: curves(log) for name, log in facts.trainings.items()},
+        paper=yaml.safe_load(resources.files("cso.report").joinpath("paper.yaml").read_text(encoding="utf-8")),
         width=WIDTH,
         height=HEIGHT,
     )
