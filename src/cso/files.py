@@ -53,7 +53,7 @@ def locked(folder: Path) -> Generator[None]:
     except Timeout:
         raise StoreError(f"{folder}: another process is at work there; wait for it, or choose another") from None
     except OSError as error:
-        if error.filename != str(folder / "lock"):
+        if error.filename is None or Path(error.filename).absolute() != (folder / "lock").absolute():
             raise
         raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
@@ -111,7 +111,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
                 if not isinstance(row, dict):
                     raise StoreError(f"{path}:{number}: expected a JSON object, found {line[:80]!r}; make it anew")
                 rows.append(cast(dict[str, Any], row))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path}: expected JSON Lines as cso writes them ({error}); make it anew") from error
     return rows
 

@@ -66,13 +66,15 @@ class RoleSettings(_Settings):
     @field_validator("base_url")
     @classmethod
     def _no_secret(cls, address: str | None) -> str | None:
-        return without_secret(address)
+        return None if address is None else checked_address(address)
 
 
-def without_secret(address: str | None) -> str | None:
-    """The address. Raises ValueError where it seems to hold a password or a key."""
-    if address is not None and re.search(r"@|(key|token|secret|password)=", address, re.IGNORECASE):
+def checked_address(address: str) -> str:
+    """The address of an endpoint. Raises ValueError for one that is none, or seems to hold a password or a key."""
+    if re.search(r"@|(key|token|secret|password)=", address, re.IGNORECASE):
         raise ValueError("expected an address without password or key, for it is written to disk")
+    if not re.fullmatch(r"https?://\S+", address):
+        raise ValueError(f"expected an address such as http://localhost:8000/v1, found {address!r}")
     return address
 
 
@@ -171,7 +173,7 @@ class TrainSettings(_Settings):
     batch_size: Positive = 32  # examples of an optimizer step, over all devices
     learning_rate: Above0 = 1e-6
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the trees that is held out and measured
-    seed: Count = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     arguments: dict[str, Any] = {}  # any other of transformers.TrainingArguments, such as report_to
 
 
@@ -186,7 +188,7 @@ class EvaluateSettings(_Settings):
     max_length: Positive = 2048  # tokens of a history; longer ones lose their oldest turns
     token_budget: Positive | None = None  # tokens of a local model's batch; None: 16,384 on a CPU, 131,072 on a GPU
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0  # 0: the likeliest token each time
-    draws: Positive = 1000  # of the bootstrap and of the randomization test
+    draws: Annotated[int, Field(ge=1, le=100_000)] = 1000  # of the bootstrap and of the randomization test
     seed: Count = 0  # of everything drawn
 
 

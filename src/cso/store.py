@@ -28,7 +28,7 @@ import yaml
 from cso.dialogue import Dialogue, dialogue_from_json, dialogue_to_json
 from cso.errors import StoreError
 from cso.files import write_jsonl, write_text
-from cso.settings import Settings, dump_settings, flat, settings_from
+from cso.settings import Objective, Settings, dump_settings, flat, settings_from
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
 from cso.tree import Failure, Root, Tree, node_to_json, nodes_from_json
 
@@ -115,6 +115,10 @@ class Run:
     @property
     def preferences(self) -> Path:
         return self.folder / "preferences"
+
+    def view(self, objective: Objective) -> Path:
+        """The preferences that an objective is trained on."""
+        return self.preferences / f"{objective if objective in ('sft', 'kto') else 'pairs'}.jsonl"
 
     def model(self, name: str) -> Path:
         return self.folder / "models" / name

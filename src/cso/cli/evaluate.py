@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import cso.evaluate
+from cso.cli.numbers import percent, plain
 from cso.cli.options import Assignments, Config, console, need
 from cso.cli.progress import counting
 from cso.corpora import bundled_corpora, read_corpus
@@ -25,6 +26,7 @@ from cso.evaluate import (
     held_out,
     items,
     load_answers,
+    load_scores,
     rounds,
     score,
 )
@@ -67,6 +69,8 @@ def evaluate_command(
         [Path(model).name, *([] if settings.evaluate.baseline == "plain" else [settings.evaluate.baseline])]
     )
     evaluate(screen, run, settings, model, base_url=base_url, corpus=corpus, name=name)
+    if load_scores(run.evaluation(name))["identity"].get("failed"):
+        raise typer.Exit(1)
 
 
 def _part(corpus: str, split: str) -> str:
@@ -127,7 +131,7 @@ def compare_command(
     run_folder: Run_,
     one: Annotated[str, typer.Argument(metavar="A", help="An evaluation of the run.")],
     other: Annotated[str, typer.Argument(metavar="B", help="Another, on the same turns.")],
-    draws: Annotated[int, typer.Option(min=1, help="Of the bootstrap and of the test.")] = 1000,
+    draws: Annotated[int, typer.Option(min=1, max=100_000, help="Of the bootstrap and of the test.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
 ) -> None:
     """Compare two evaluated models on the same turns: A minus B, with intervals and paired tests."""
@@ -165,11 +169,11 @@ def show(screen: Console, found: Mapping[str, Scores]) -> None:
         strategies, texts = scores.strategies, scores.texts
         table.add_row(
             name,
-            _percent(strategies["Q"]),
-            _plain(strategies["B"]),
-            *(_percent(strategies[each]) for each in ("Q_W", "accuracy")),
+            percent(strategies["Q"]),
+            plain(strategies["B"]),
+            *(percent(strategies[each]) for each in ("Q_W", "accuracy")),
             f"{100 * strategies['unreadable'].value:.1f}",
-            *(_percent(texts[each]) if each in texts else "-" for each in ("R-L", "BLEU-2")),
+            *(_words(texts.get(each)) for each in ("R-L", "BLEU-2")),
         )
     screen.print(table)
     if all(scores.strategies["unreadable"].value == 1 for scores in found.values()):
@@ -184,14 +188,14 @@ def show_difference(screen: Console, one: str, other: str, found: Mapping[str, D
     screen.print(table)
 
 
-def _percent(value: float | Interval) -> str:
-    if isinstance(value, Interval):
-        return f"{100 * value.value:.1f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
-    return f"{100 * value:.1f}"
-
-
-def _plain(value: Interval) -> str:
-    return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
+def _words(value: float | Interval | None) -> str:
+    match value:
+        case None:
+            return "-"
+        case Interval():
+            return percent(value)
+        case share:
+            return f"{100 * share:.1f}"
 
 
 def _quiet() -> None:

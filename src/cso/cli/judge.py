@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cso.cli.numbers import plain
 from cso.cli.options import Assignments, Config, console
 from cso.evaluate import load_answers
-from cso.evaluate.intervals import Interval
 from cso.evaluate.judging import Marks, Verdicts, better, mark
 from cso.files import locked, write_json
 from cso.llm import Answers
@@ -43,7 +43,8 @@ def judge_command(
     run = Run.open(run_folder)
     settings = load_settings(config, set_ or [], base=run.settings)
     player = settings.cast.player("judge")
-    model, base_url = model or player.model or "gpt-4o-mini", base_url or player.base_url
+    model = model or player.model or "gpt-4o-mini"
+    base_url = player.base_url if base_url is None else base_url
     folder = run.evaluation(one)
     answers = load_answers(folder)
     told = settings.evaluate
@@ -74,7 +75,7 @@ def judge_command(
 def _show_marks(screen: Console, title: str, marks: Marks) -> None:
     table = Table(title, "mean, 1 to 5", box=None, pad_edge=False)
     for name, value in marks.means.items():
-        table.add_row(name, _shown(value))
+        table.add_row(name, plain(value))
     screen.print(table)
     screen.print(f"{marks.judged} replies judged, {marks.unread} without readable marks")
 
@@ -82,7 +83,7 @@ def _show_marks(screen: Console, title: str, marks: Marks) -> None:
 def _show_verdicts(screen: Console, title: str, found: Verdicts) -> None:
     table = Table(title, "share", box=None, pad_edge=False)
     for name, value in (("win", found.win), ("lose", found.lose), ("tie", found.tie)):
-        table.add_row(name, _shown(value))
+        table.add_row(name, plain(value))
     screen.print(table)
     said = [f"{found.judged} pairs judged in both orders, {found.unread} without readable verdicts"]
     if found.same:
@@ -103,7 +104,3 @@ async def _judged(
     endpoint = Endpoint(base_url, player.api_key_env, price, settings.limits)
     async with endpoint.chat(model, Answers(folder / "judge.jsonl"), "judge") as chat:
         return await judge(Asking(role="judge", chat=chat, model=model, temperature=0.0, max_tokens=TOKENS))
-
-
-def _shown(value: Interval) -> str:
-    return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"

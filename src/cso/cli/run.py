@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +15,12 @@ from cso.cli.options import Assignments, console, need
 from cso.cli.report import report_command
 from cso.cli.search import search
 from cso.cli.train import train_command, train_settings
-from cso.evaluate import compare, load_answers, score
+from cso.corpora import read_corpus
+from cso.errors import InputError
+from cso.evaluate import check_settings, compare, items, load_answers, score
 from cso.settings import Settings, load_settings
 from cso.store import Run
+from cso.taxonomy import load_taxonomy
 
 EMBEDDED = (  # what a run without a configuration is told
     "extract.balance=weights",  # else a model learns from the pairs how often strategies are right, not when
@@ -44,14 +47,15 @@ def run_command(
     need("`cso run`", ("torch", "transformers", "accelerate", "peft"))
     said = [*(EMBEDDED if config is None else ()), *(set_ or [])]
     settings = load_settings(config, said)
-    base = train_settings(settings, recipe, config, said).model.name
+    trainings = {"sft": ("sft", _for_sft(said)), "cso": (settings.train.objective, _of(said, "train"))}
+    base = _check(screen, settings, recipe, config, trainings, test)
     _step(screen, "search")
     failed = _search(screen, seeds, out, config, said, limit)
     _step(screen, "extract")
     extract_command(out, config, _of(said, "extract"))
-    for name, objective in (("sft", "sft"), ("cso", settings.train.objective)):
+    for name, (objective, told) in trainings.items():
         _step(screen, f"train {name}")
-        train_command(out, objective, name=name, recipe=recipe, config=config, set_=_of(said, "train"))
+        train_command(out, objective, name=name, recipe=recipe, config=config, set_=told)
     for name in MODELS:
         _step(screen, f"evaluate {name}")
         evaluate(screen, Run.open(out), settings, base if name == "base" else name, corpus=test, name=name)
@@ -59,6 +63,29 @@ def run_command(
     _summarise(screen, Run.open(out), settings)
     report_command(out)
     raise typer.Exit(failed)
+
+
+def _check(
+    screen: Console,
+    settings: Settings,
+    recipe: str | None,
+    config: Path | None,
+    trainings: Mapping[str, tuple[str, list[str]]],
+    test: str,
+) -> str:
+    """The model that training begins from. What would stop a later step stops here: raises InputError."""
+    from cso.train import make_objective  # here, like the next, because they take seconds to import
+    from cso.train.backbone import load_tokenizer
+
+    check_settings(settings.evaluate)
+    if not items(read_corpus(test, load_taxonomy(settings.taxonomy)).dialogues):
+        raise InputError(f"--test {test}: expected dialogues with strategies of {settings.taxonomy}, found none")
+    told = settings.train
+    for objective, said in trainings.values():
+        told = train_settings(settings, recipe, config, [*said, f"train.objective={objective}"])
+        make_objective(told.objective, told.parameters)
+    load_tokenizer(told.model, screen.print)
+    return told.model.name
 
 
 def _search(screen: Console, seeds: str, out: Path, config: Path | None, said: Sequence[str], limit: int | None) -> int:
@@ -83,6 +110,11 @@ def _summarise(screen: Console, run: Run, settings: Settings) -> None:
 def _of(said: Sequence[str], stage: str) -> list[str]:
     """The assignments that a stage takes."""
     return [each for each in said if each.startswith(f"{stage}.")]
+
+
+def _for_sft(said: Sequence[str]) -> list[str]:
+    """Without what is said of the other objective: its name, and its parameters, of which SFT has none."""
+    return [each for each in _of(said, "train") if not each.startswith(("train.parameters", "train.objective"))]
 
 
 def _step(screen: Console, name: str) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cso.cli import embedded
 from cso.cli.evaluate import evaluated, test_items
+from cso.cli.numbers import percent, plain
 from cso.cli.options import Assignments, Config, console, need
 from cso.cli.train import train_settings
 from cso.cli.variants import Variant, variants_of
@@ -164,6 +165,4 @@ def _show(screen: Console, path: Path, title: str, found: Found, run: Run, setti
 
 
 def _shown(score: str, value: Interval) -> str:
-    scale = 1 if score == "B" else 100
-    digits = 2 if score == "B" else 1
-    return f"{scale * value.value:.{digits}f} [{scale * value.low:.{digits}f}, {scale * value.high:.{digits}f}]"
+    return plain(value) if score == "B" else percent(value)

@@ -124,6 +124,8 @@ def _preferences(pairs: Path, taxonomy: Taxonomy) -> dict[str, list[Passage]]:
                 groups[name].append(Passage(row["dialogue"], text))
     except (KeyError, TypeError, IndexError) as error:
         raise StoreError(f"{pairs}: not pairs as cso writes them ({error!r}); extract again") from error
+    if not groups["chosen"]:
+        raise InputError(f"{pairs}: expected pairs, found none; `cso extract` makes them")
     return groups
 
 

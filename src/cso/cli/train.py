@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
 
 from cso.cli.options import Assignments, Config, console, need
 from cso.cli.progress import TrainProgress
+from cso.cli.variants import preferences as preferences_for
 from cso.errors import InputError
 from cso.recipe import load_recipe
 from cso.settings import Settings, TrainSettings, load_settings
@@ -19,8 +20,6 @@ from cso.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from cso.train import Trained
-
-_FILES = {"sft": "sft", "kto": "kto"}  # of RUN/preferences, by objective; all others take pairs
 
 
 def train_command(
@@ -57,9 +56,7 @@ def train_command(
     if merge and told.tuning == "full":
         raise InputError("--merge: there is no adapter to fold in with --tuning full")
     folder = run_folder / "models" / _checked_name(name or told.objective)
-    source = preferences or run_folder / "preferences" / f"{_FILES.get(told.objective, 'pairs')}.jsonl"
-    if preferences is None and not source.exists():
-        raise InputError(f"{source}: no such file; `cso extract {run_folder}` makes it")
+    source = preferences or preferences_for(cast(Run, run), told.objective)
     _train(screen, source, folder, told, run.taxonomy if run else None, merge=merge, restart=restart)
 
 

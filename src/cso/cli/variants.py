@@ -63,16 +63,17 @@ def variant(run: Run, name: str, objective: Objective) -> Variant:
 
 def random(run: Run, objective: Objective) -> Variant:
     """CSO on ESC-Pro-Random."""
-    return Variant("CSO-Random", objective, _existing(run, "random", f"cso extract {run.folder} --random"))
+    return Variant(
+        "CSO-Random", objective, _existing(run.preferences / "random.jsonl", f"cso extract {run.folder} --random")
+    )
 
 
 def preferences(run: Run, objective: Objective) -> Path:
-    """The view of the run's preferences that an objective takes."""
-    return _existing(run, {"sft": "sft", "kto": "kto"}.get(objective, "pairs"), f"cso extract {run.folder}")
+    """The view of the run's preferences that an objective takes. Raises InputError."""
+    return _existing(run.view(objective), f"cso extract {run.folder}")
 
 
-def _existing(run: Run, name: str, command: str) -> Path:
-    path = run.preferences / f"{name}.jsonl"
+def _existing(path: Path, command: str) -> Path:
     if not path.exists():
-        raise InputError(f"{run.preferences}: no {path.name}; `{command}` makes it")
+        raise InputError(f"{path.parent}: no {path.name}; `{command}` makes it")
     return path

@@ -1,6 +1,6 @@
 """What a model's choices of strategy are worth, on held-out dialogues (section 5.1)."""
 
-from cso.evaluate.answering import Answer, Local, Model, Remote, answer, rounds
+from cso.evaluate.answering import Answer, Local, Model, Remote, answer, check_settings, rounds
 from cso.evaluate.evaluation import evaluate
 from cso.evaluate.items import Item, drawn, held_out, items
 from cso.evaluate.results import Scores, compare, load_answers, load_scores, matrices, save, score
@@ -15,6 +15,7 @@ __all__ = [
     "Remote",
     "Scores",
     "answer",
+    "check_settings",
     "compare",
     "drawn",
     "evaluate",

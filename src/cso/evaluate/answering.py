@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from cso.dialogue import Dialogue
-from cso.errors import InputError, RequestError
+from cso.errors import InputError, RequestError, StoreError
 from cso.evaluate.baselines import METHODS, prompts
 from cso.evaluate.items import Item, items
 from cso.llm import chat as llm
@@ -22,6 +24,8 @@ from cso.transcript import Message, read_reply, tag
 if TYPE_CHECKING:
     from cso.evaluate.local import LocalModel
 
+T = TypeVar("T")
+_CHANCES = TypeAdapter(list[Annotated[float, Field(ge=0, le=1.000001)]])
 Observe = Callable[[int], None]  # so many more answers are there
 
 
@@ -48,6 +52,17 @@ class Model(Protocol):
     async def choose(self, asked: Sequence[Sequence[Message]], taxonomy: Taxonomy) -> list[list[float]]: ...
 
 
+def check_settings(settings: EvaluateSettings) -> None:
+    """Raises InputError for settings that cannot go together."""
+    if settings.choose == "score" and settings.baseline not in ("plain", "example"):
+        raise InputError(f"evaluate.choose=score: {settings.baseline} writes replies; expected choose=free")
+    if settings.choose == "free" and not settings.write:
+        raise InputError(
+            "evaluate.write=false: the strategy is read from the reply unless evaluate.choose=score; with choose=free "
+            "expected write=true"
+        )
+
+
 def rounds(settings: EvaluateSettings) -> int:
     """How often a model is asked about an item."""
     if settings.choose == "score":
@@ -59,13 +74,12 @@ async def answer(
     model: Model, asked: Sequence[Item], taxonomy: Taxonomy, settings: EvaluateSettings, examples: Sequence[Dialogue]
 ) -> list[Answer]:
     """The model's answer to each item. `examples`: what the baseline "example" draws from. Raises InputError."""
+    check_settings(settings)
     shown = examples if settings.baseline == "example" else ()
     if settings.baseline == "example" and not items(examples):
         raise InputError("evaluate.baseline=example: expected dialogues with strategies to show one of, found none")
     told = prompts(asked, taxonomy, examples=shown, seed=settings.seed)
     if settings.choose == "score":
-        if settings.baseline not in ("plain", "example"):
-            raise InputError(f"evaluate.choose=score: {settings.baseline} writes replies; expected choose=free")
         chances = await model.choose(told, taxonomy)
         chosen = [taxonomy.names[each.index(max(each))] for each in chances]
         replies = await model.write(told, [tag(name) for name in chosen]) if settings.write else [""] * len(asked)
@@ -73,8 +87,6 @@ async def answer(
             Answer(item, name, read_reply(reply, taxonomy)[1], tuple(each))
             for item, name, reply, each in zip(asked, chosen, replies, chances, strict=True)
         ]
-    if not settings.write:
-        raise InputError("evaluate.write=false: the strategy is read from the reply unless evaluate.choose=score")
     replies = await METHODS[settings.baseline](told, model.write)
     return [Answer(item, *read_reply(reply, taxonomy)) for item, reply in zip(asked, replies, strict=True)]
 
@@ -111,7 +123,13 @@ class Local:
             prompts = self.model.prompts([asked[place] for place in places])
             return ((place, json.dumps(chances)) for place, chances in self.model.choose(prompts, taxonomy))
 
-        return [json.loads(text) for text in await self._remembered(questions, chosen)]
+        try:
+            found = [_CHANCES.validate_json(text) for text in await self._remembered(questions, chosen)]
+        except ValidationError as error:
+            raise StoreError(f"expected remembered probabilities, found {error}; remove answers.jsonl") from error
+        if any(len(chances) != len(taxonomy.names) for chances in found):
+            raise StoreError("expected a remembered probability of each strategy, found others; remove answers.jsonl")
+        return found
 
     async def _remembered(
         self, questions: Sequence[Question], found: Callable[[Sequence[int]], Iterable[tuple[int, str]]]
@@ -127,7 +145,7 @@ class Local:
     def _question(self, role: str, told: Sequence[Message], opening: str) -> Question:
         question: Question = {
             "role": role,
-            "model": f"{self.model.name} {self.model.identity}",
+            "model": self.model.identity,
             "sample": _sample(self.settings),
             "messages": list(told),
             "opening": opening,
@@ -150,12 +168,7 @@ class Remote:
 
     async def write(self, asked: Sequence[Sequence[Message]], openings: Sequence[str] | None = None) -> list[str]:
         """A request without an answer has an empty reply, and is in `failed`. Raises EndpointError where none is."""
-        tasks = [asyncio.create_task(self._reply(told)) for told in asked]
-        try:
-            return list(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
+        return await gathered(self._reply(told) for told in asked)
 
     async def choose(self, asked: Sequence[Sequence[Message]], taxonomy: Taxonomy) -> list[list[float]]:
         raise InputError("evaluate.choose=score: an endpoint gives no probabilities of tags; expected choose=free")
@@ -175,6 +188,16 @@ class Remote:
             text = ""
         self.observe(1)
         return text
+
+
+async def gathered(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What they return, in their order. The first error ends the others and is raised."""
+    tasks = [asyncio.create_task(each) for each in coroutines]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _sample(settings: EvaluateSettings) -> int:

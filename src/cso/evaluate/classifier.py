@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from cso.errors import InputError
 from cso.evaluate.toxicity import Rating
 from cso.train.arguments import training_device
+from cso.train.backbone import check_whole
 
 BATCH = 32
 LONGEST = 512  # tokens of a text that are read
@@ -28,11 +29,14 @@ class Classifier:
     def __init__(self, name: str) -> None:
         try:
             self._tokenizer = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(name))
-            model = cast(Any, AutoModelForSequenceClassification).from_pretrained(name, use_safetensors=True)
+            model, info = cast(Any, AutoModelForSequenceClassification).from_pretrained(
+                name, use_safetensors=True, output_loading_info=True
+            )
         except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             raise InputError(
                 f"model {name}: expected a text classifier with safetensors, in a folder or on the hub; {error}"
             ) from error
+        check_whole(name, info)
         self._model = model.to(training_device()).eval()
         self._labels = [str(model.config.id2label[place]) for place in range(model.config.num_labels)]
         self._several = model.config.problem_type == "multi_label_classification" or len(self._labels) == 1

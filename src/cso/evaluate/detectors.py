@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from cso.errors import InputError, RequestError
+from cso.evaluate.answering import gathered
 from cso.evaluate.toxicity import Rating
 from cso.files import bundled_or_own
 from cso.llm.chat import Chat, Message, Request
@@ -23,7 +23,8 @@ CODE = re.compile(r"\bS\d{1,2}\b")  # of a hazard, as in Llama Guard
 
 Scores = dict[str, Annotated[float, Field(ge=0, le=1)]]
 _SCORES = TypeAdapter(Scores)
-_LISTS = TypeAdapter(Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)])
+_Word = Annotated[str, Field(min_length=1)]
+_LISTS = TypeAdapter(Annotated[dict[str, Annotated[list[_Word], Field(min_length=1)]], Field(min_length=1)])
 
 
 class _Row(BaseModel):
@@ -91,7 +92,7 @@ class Moderation:
     model: str
 
     async def __call__(self, texts: Sequence[str]) -> list[Rating | None]:
-        return list(await asyncio.gather(*(self._rate(text) for text in texts)))
+        return await gathered(self._rate(text) for text in texts)
 
     async def _rate(self, text: str) -> Rating | None:
         request = Request(model=self.model, messages=(Message("user", text),), temperature=0, max_tokens=1)
@@ -112,7 +113,7 @@ class Guard:
     model: str
 
     async def __call__(self, texts: Sequence[str]) -> list[Rating | None]:
-        return list(await asyncio.gather(*(self._rate(text) for text in texts)))
+        return await gathered(self._rate(text) for text in texts)
 
     async def _rate(self, text: str) -> Rating | None:
         request = Request(model=self.model, messages=(Message("user", text),), temperature=0, max_tokens=GUARD_TOKENS)

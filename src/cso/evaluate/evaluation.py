@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cso.dialogue import Dialogue, dialogue_to_json
-from cso.errors import InputError, StoreError
+from cso.errors import InputError, RequestError, StoreError
 from cso.evaluate.answering import Answer, Local, Model, Observe, Remote, answer
 from cso.evaluate.items import Item
 from cso.evaluate.results import load_answers, load_scores, save, score
@@ -54,10 +54,11 @@ def evaluate(
             return await answer(opened, asked, taxonomy, settings, shown), opened.failed
 
     with locked(folder):
-        if _holds(folder, identity):
-            say(f"{folder} holds this evaluation already, done")
-            return load_answers(folder)
+        if (there := _held(folder, identity, asked, say)) is not None:
+            return there
         answers, failed = asyncio.run(answered())
+        if len(failed) >= len(asked):
+            raise RequestError(f"{told.name}: no request was answered, so there is nothing to score: {failed[0]}")
         if failed:
             say(f"{len(failed)} requests have no answer and count as unreadable; the same command asks them again:")
             say(f"  {failed[0]}")
@@ -76,7 +77,7 @@ def _identity(
 ) -> dict[str, object]:
     """All that the answers depend on."""
     return {
-        "model": model.name,
+        "model": Path(model.name).name if endpoint is None and _is_folder(model.name) else model.name,
         "version": f"at {endpoint.base_url or OPENAI_URL}" if endpoint else _version(model),
         "items": _digest([[dialogue_to_json(item.history), item.strategy, item.text] for item in asked]),
         "examples": _digest([dialogue_to_json(dialogue) for dialogue in examples]),
@@ -85,14 +86,26 @@ def _identity(
     }
 
 
-def _holds(folder: Path, identity: Mapping[str, object]) -> bool:
-    """Whether the evaluation in `folder` is this one, and whole. Raises StoreError where it is another model's."""
+def _held(folder: Path, identity: Mapping[str, object], asked: Sequence[Item], say: Say) -> list[Answer] | None:
+    """The answers in `folder` if they are those of this evaluation. Raises StoreError where it is another model's.
+
+    Those of another evaluation of the model give way; what was answered stays in answers.jsonl.
+    """
     if not (folder / "scores.json").exists():
-        return False
-    there = load_scores(folder)["identity"]
+        return None
+    try:
+        there, answers = load_scores(folder)["identity"], load_answers(folder)
+    except StoreError as error:
+        say(f"{error}: made anew from what was answered")
+        return None
     if there.get("model") != identity["model"]:
         raise StoreError(f"{folder} holds an evaluation of {there.get('model')}: give this one another --name")
-    return there == {**identity, "failed": 0}
+    if there == {**identity, "failed": 0} and [answer.item for answer in answers] == list(asked):
+        say(f"{folder} holds this evaluation already, done")
+        return answers
+    if changed := [name for name in identity if there.get(name) != identity[name]]:
+        say(f"{folder} held an evaluation with other {', '.join(changed)}, which this one replaces")
+    return None
 
 
 @asynccontextmanager
@@ -117,6 +130,13 @@ async def _opened(
         budget = settings.token_budget
         loaded = load_local(model, taxonomy, max_length=settings.max_length, token_budget=budget, say=say)
         yield Local(loaded, remembered, settings, observe)
+
+
+def _is_folder(model: str) -> bool:
+    try:
+        return Path(model).is_dir()
+    except OSError:  # too long a name
+        return False
 
 
 def _version(model: ModelSettings) -> str:

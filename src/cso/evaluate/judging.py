@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 
 from cso.dialogue import Speaker, Turn
 from cso.errors import AnswerError, InputError, RequestError
-from cso.evaluate.answering import Answer
+from cso.evaluate.answering import Answer, gathered
 from cso.evaluate.intervals import Interval, by_dialogue, interval, mean
 from cso.evaluate.results import check_same
 from cso.llm.chat import Completion, Message
@@ -60,7 +59,7 @@ class Verdicts:
 
 async def mark(answers: Sequence[Answer], judge: Asking, *, draws: int = 1000, seed: int = 0) -> Marks:
     """The judge's marks of each reply. Raises InputError where there are no words to judge, or none could be."""
-    found = await asyncio.gather(*(_marks(answer, judge) for answer in _written(answers)))
+    found = await gathered(_marks(answer, judge) for answer in _written(answers))
     rows = [(answer, marks) for answer, marks in zip(answers, found, strict=True) if marks is not None]
     if not rows:
         raise InputError(f"{judge.model}: expected marks, could read none in {len(answers)} answers")
@@ -80,7 +79,7 @@ async def better(
     everything = list(zip(_written(one), _written(other), strict=True))
     pairs = [(a, b) for a, b in everything if (a.strategy, a.text) != (b.strategy, b.text)]
     asked = [_verdict(a, b, judge) for a, b in pairs] + [_verdict(b, a, judge) for a, b in pairs]
-    said = await asyncio.gather(*asked)
+    said = await gathered(asked)
     both = list(zip(pairs, said[: len(pairs)], said[len(pairs) :], strict=True))
     rows = [
         (a.item.dialogue, first, second) for (a, _), first, second in both if first is not None and second is not None

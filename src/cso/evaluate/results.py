@@ -91,7 +91,7 @@ def load_answers(folder: Path) -> list[Answer]:
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         return [_answer(row) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"{path}: not replies as cso writes them ({error!r}); evaluate again") from error
 
 
@@ -100,11 +100,13 @@ def load_scores(folder: Path) -> dict[str, Any]:
     path = folder / "scores.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content["identity"], dict):
+            raise TypeError("identity is no object")
         if content["format"] != FORMAT:
             raise StoreError(f"{path}: expected scores of format {FORMAT}, found {content['format']!r}")
     except FileNotFoundError as error:
         raise StoreError(f"{folder}: no finished evaluation; `cso evaluate` makes one") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{path}: not scores as cso writes them ({error!r}); evaluate again") from error
     return content
 
@@ -154,6 +156,9 @@ def _row(answer: Answer) -> dict[str, object]:
 
 
 def _answer(row: Mapping[str, Any]) -> Answer:
+    texts = row["text"], row["gold_text"], row["gold_strategy"], row["history"]["id"], row["strategy"] or ""
+    if not all(isinstance(text, str) for text in texts) or row["stage"] not in range(STAGES):
+        raise TypeError("a text that is none, or no stage")
     item = Item(
         dialogue_from_json(row["history"]), row["utterance"], row["gold_strategy"], row["gold_text"], row["stage"]
     )

@@ -10,15 +10,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from cso.errors import InputError
+from cso.evaluate.intervals import Array
+
 ROUNDS = 20  # of the fixed-point iteration, Kang et al. 2024
 
 
 def confusion(gold: Sequence[str], predicted: Sequence[str | None], names: Sequence[str]) -> Array:
-    """[K + 1, K]: how often a strategy was predicted where another was gold; None goes to the last row."""
+    """[K + 1, K]: how often a strategy was predicted where another was gold; None goes to the last row.
+
+    Raises InputError for a strategy that is not of `names`.
+    """
     place = {name: number for number, name in enumerate(names)}
+    if others := {*gold, *predicted} - {*names, None}:
+        raise InputError(f"expected strategies of {', '.join(names)}; found {', '.join(map(str, others))}")
     matrix = np.zeros((len(names) + 1, len(names)))
     for true, said in zip(gold, predicted, strict=True):
         matrix[len(names) if said is None else place[said], place[true]] += 1

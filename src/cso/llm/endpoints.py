@@ -15,7 +15,7 @@ from cso.llm.limits import Budget, BudgetedChat, Limiter, Price
 from cso.llm.openai import OPENAI_URL, OpenAIChat
 from cso.llm.prices import listed_price
 from cso.llm.retry import Patience
-from cso.settings import LimitSettings, without_secret
+from cso.settings import LimitSettings, checked_address
 
 
 class Endpoints:
@@ -73,9 +73,11 @@ class Endpoint:
     limits: LimitSettings = field(default_factory=LimitSettings)
 
     def __post_init__(self) -> None:
-        """Raises InputError for an address with a secret in it."""
+        """Raises InputError for an address that cannot be used."""
+        if self.base_url is None:
+            return
         try:
-            without_secret(self.base_url)
+            checked_address(self.base_url)
         except ValueError as error:
             raise InputError(f"--base-url: {error}") from error
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+from pydantic import BaseModel
+
+from cso.report.shapes import AnswerLine, MetricsLine, ScoresFile, StatisticsFile, ToxicityFile
 
 Numbers = Mapping[str, Any]
 
@@ -51,40 +54,40 @@ def gather(folder: Path, *, stand_in: bool, prices: Prices | None = None) -> Fac
     """The facts of the run in `folder`. A file that cannot be read is named and left out. `prices`: of models."""
     unreadable: list[str] = []
 
-    def lines(path: Path) -> list[Numbers]:
+    def lines(path: Path, shape: type[BaseModel]) -> list[Numbers]:
         try:
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-            return [cast(Numbers, row) for row in rows if isinstance(row, dict)]
+            rows = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+            return [shape.model_validate_json(row).model_dump() for row in rows]
         except (OSError, ValueError):
             unreadable.append(str(path.relative_to(folder)))
             return []
 
-    def content(path: Path) -> Numbers:
+    def content(path: Path, shape: type[BaseModel]) -> Numbers:
         try:
-            found: object = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            return shape.model_validate_json(path.read_text(encoding="utf-8")).model_dump() if path.exists() else {}
         except (OSError, ValueError):
-            found = None
-        if not isinstance(found, dict):
             unreadable.append(str(path.relative_to(folder)))
             return {}
-        return cast(Numbers, found)
 
-    evaluations = {path.parent.name: content(path) for path in sorted(folder.glob("evaluation/*/scores.json"))}
-    trainings = {path.parent.name: lines(path) for path in sorted(folder.glob("models/*/metrics.jsonl"))}
-    toxicity = {path.stem: content(path) for path in sorted(folder.glob("toxicity/*.json"))}
+    def each(pattern: str, shape: type[BaseModel]) -> dict[str, Numbers]:
+        return {path.parent.name: content(path, shape) for path in sorted(folder.glob(pattern))}
+
+    evaluations = each("evaluation/*/scores.json", ScoresFile)
+    trainings = {path.parent.name: lines(path, MetricsLine) for path in sorted(folder.glob("models/*/metrics.jsonl"))}
+    toxicity = {path.stem: content(path, ToxicityFile) for path in sorted(folder.glob("toxicity/*.json"))}
     asked: dict[tuple[str, str], Asked] = {}
     for path in sorted(folder.glob("answers/*.jsonl")):
-        for row in lines(path):
-            key = str(row.get("role", "?")), str(row.get("model", "?"))
+        for row in lines(path, AnswerLine):
+            key = row["role"], row["model"]
             one = asked.get(key, Asked(*key))
-            into, out = int(row.get("prompt_tokens", 0)), int(row.get("completion_tokens", 0))
+            into, out = row["prompt_tokens"], row["completion_tokens"]
             asked[key] = Asked(*key, one.calls + 1, one.prompt_tokens + into, one.completion_tokens + out)
     return Facts(
         name=folder.resolve().name,
         settings=(folder / "settings.yaml").read_text(encoding="utf-8"),
         stand_in=stand_in,
         trees=len(list(folder.glob("trees/*.json"))),
-        statistics=content(folder / "preferences" / "statistics.json"),
+        statistics=content(folder / "preferences" / "statistics.json", StatisticsFile),
         evaluations={name: scores for name, scores in evaluations.items() if scores},
         trainings={name: log for name, log in trainings.items() if log},
         toxicity={name: found for name, found in toxicity.items() if found},

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -29,6 +29,8 @@ from cso.train.attention import NAME as PATHS
 from cso.train.logps import reply_logps
 from cso.train.pack import Pack
 from cso.train.tiny import tiny_folder
+
+_UNLOADABLE = (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError, SafetensorError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def load_tokenizer(settings: ModelSettings, say: Callable[[str], None]) -> PreTr
     place = model_place(settings.name, say)
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=settings.trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except _UNLOADABLE as error:
         raise InputError(_unloadable(settings.name, error)) from error
     if tokenizer.chat_template is None:
         raise InputError(
@@ -85,16 +87,18 @@ def load_backbone(
     config = _config(told, place)
     _check(told.name, config)
     try:
-        base = AutoModelForCausalLM.from_pretrained(
+        base, info = cast(Any, AutoModelForCausalLM).from_pretrained(
             place,
+            output_loading_info=True,
             config=config,
             attn_implementation=attention(told, config, device),
             dtype=torch.bfloat16 if bf16 and (frozen or settings.tuning == "lora") else torch.float32,
             use_safetensors=True,
             trust_remote_code=told.trust_remote_code,
         )
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except _UNLOADABLE as error:
         raise InputError(_unloadable(told.name, error)) from error
+    check_whole(told.name, info)
     if told.attention == "auto" and device.type != "cuda" and base._supports_attention_backend:  # pyright: ignore
         base.set_attn_implementation(PATHS)
     rows = cast(nn.Embedding, base.get_input_embeddings()).num_embeddings
@@ -156,17 +160,34 @@ def version_of(settings: ModelSettings) -> str:
     Raises InputError where there is no such model.
     """
     place = model_place(settings.name)
-    if not (folder := Path(place)).is_dir():
+    if not is_folder(place):
         return str(_config(settings, place)._commit_hash or settings.name)  # pyright: ignore[reportPrivateUsage]
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.*"))]
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(Path(place).glob("*.*"))]
     return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+
+
+def is_folder(place: str) -> bool:
+    try:
+        return Path(place).is_dir()
+    except OSError:  # too long a name
+        return False
 
 
 def _config(settings: ModelSettings, place: str) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(place, trust_remote_code=settings.trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except _UNLOADABLE as error:
         raise InputError(_unloadable(settings.name, error)) from error
+
+
+def check_whole(name: str, info: Mapping[str, Any]) -> None:
+    """Raises InputError where weights were missing or of another shape, so that they would be random."""
+    lacking = [*info["missing_keys"], *(each[0] for each in info["mismatched_keys"])]
+    if lacking:
+        raise InputError(
+            f"model {name}: expected weights for all of its layers, found none that fit for {len(lacking)} of them, "
+            f"such as {lacking[0]}; config.json and the weights do not belong together"
+        )
 
 
 def _check(name: str, config: PretrainedConfig) -> None:
@@ -181,6 +202,8 @@ def _check(name: str, config: PretrainedConfig) -> None:
 
 def _unloadable(name: str, error: Exception) -> str:
     place = Path(name)
+    if (place / "training.json").exists() and not (place / "README.md").exists():
+        return f"model {name}: its training has not come to its end; the same `cso train` goes on with it"
     if (place / "adapter_config.json").exists():
         return f"model {name}: holds an adapter only; fold it into its model first (`--merge` when it is trained)"
     reason = str(error).strip().split("\n")[0]

@@ -102,7 +102,7 @@ def encode_prompts(
 ) -> list[Prompt]:
     """Prompts to be answered, of at most `max_length` tokens: the oldest turns go, but never the last one.
 
-    Raises InputError where the template is missing or cannot take a conversation.
+    Raises InputError where the template is missing or cannot take a conversation, and where a last turn does not fit.
     """
     chat = Chat(tokenizer, folds=folds_system(tokenizer))
     examples = [Example(tuple(prompt), (), "", f"prompt {number}") for number, prompt in enumerate(prompts, 1)]
@@ -117,9 +117,15 @@ def encode_prompts(
             if len(prompt.tokens) > max_length and levels[place] + 1 < len(histories[place].starts)
         ]
         if not long:
-            return found
+            break
         for place in long:
             levels[place] += 1
+    if over := [len(prompt.tokens) for prompt in found if len(prompt.tokens) > max_length]:
+        raise InputError(
+            f"{len(over)} of {len(found)} prompts have more than {max_length} tokens even without their histories, up "
+            f"to {max(over)}; raise evaluate.max_length"
+        )
+    return found
 
 
 def _levels(

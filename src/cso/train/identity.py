@@ -56,7 +56,7 @@ def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
     if differences := _differences(_read(path), identity):
         raise StoreError(
             f"{folder} holds another training ({'; '.join(differences)}). Give the same settings and data to go on "
-            f"with it, choose another --name, or add --restart to begin anew"
+            f"with it, choose another --name, add --restart, or remove the folder"
         )
     return is_done(folder)
 
@@ -75,8 +75,8 @@ def _clear(folder: Path) -> None:
 
 
 def is_done(folder: Path) -> bool:
-    """Whether the training in `folder` came to its end."""
-    return (folder / DONE).exists()
+    """Whether the training in `folder` came to its end, and its weights are there."""
+    return (folder / DONE).exists() and any(folder.glob("*.safetensors"))
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -22,10 +22,12 @@ class MetricsFile(TrainerCallback):
     def __init__(self, path: Path, observe: Callable[[Entry, int], None]) -> None:
         """`observe` is given each entry as well, with the number of steps in all."""
         self._path, self._observe = path, observe
+        self._resumed = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
+        self._resumed = state.global_step > 0
         if state.is_world_process_zero:
             write_jsonl(self._path, map(_finite, state.log_history))
 
@@ -33,6 +35,9 @@ class MetricsFile(TrainerCallback):
         if not state.is_world_process_zero:
             return
         entry = state.log_history[-1]
+        if self._resumed and "train_loss" in entry:  # averages over the steps since the checkpoint
+            del state.log_history[-1]
+            return
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(entry)) + "\n")
         self._observe(entry, state.max_steps)

@@ -4,19 +4,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 import cso.train.arguments as arguments
-from cso.errors import InputError
-from cso.files import locked, remove, write_jsonl, write_text
+from cso.errors import InputError, StoreError
+from cso.files import locked, read_jsonl, remove, write_jsonl, write_text
 from cso.settings import TrainSettings
 from cso.taxonomy import Taxonomy, dump_taxonomy
 from cso.train.backbone import Backbone, in_bf16, load_backbone, load_tokenizer, version_of
@@ -174,7 +174,10 @@ def _refusal(folder: Path) -> Callable[[Batch], None]:
 
 def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings, taxonomy: Taxonomy | None) -> None:
     """Weights, tokenizer, template, known strategies, then the card; checkpoints that nobody asked for go."""
-    trainer.save_model(str(folder))
+    try:
+        trainer.save_model(str(folder))
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"{folder}: the model cannot be saved: {error}; free some space, and go on") from error
     if trainer.is_world_process_zero():
         remove(folder / "training_args.bin")  # a pickle
         if taxonomy is not None:
@@ -184,6 +187,5 @@ def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings, taxonomy:
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
-def _log(folder: Path) -> list[Entry]:
-    lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+def _log(folder: Path) -> Sequence[Entry]:
+    return read_jsonl(folder / METRICS)
