@@ -145,6 +145,71 @@ def test_seeds_of_the_run_are_no_test(run: Path, model: Path) -> None:
     assert "found none" in cso("evaluate", run, "--model", model, *SCORED, *SMALL).stderr
 
 
+def test_an_evaluation_whose_files_were_damaged_is_made_anew_without_asking(run: Path, model: Path) -> None:
+    told = ("evaluate", run, "--model", model, "--name", "m", *SCORED, *SMALL)
+    assert cso(*told).returncode == 0
+    replies, scores = run / "evaluation/m/replies.jsonl", run / "evaluation/m/scores.json"
+    whole = replies.read_text(), scores.read_text()
+    answers = (run / "evaluation/m/answers.jsonl").read_bytes()
+    for path, damaged in ((replies, "\n".join(whole[0].splitlines()[:5])), (scores, "{"), (scores, '{"format": 1}')):
+        path.write_text(damaged)
+        done = cso(*told)
+        assert done.returncode == 0, done.stderr
+        assert "already, done" not in done.stdout
+        assert (replies.read_text(), scores.read_text()) == whole
+    assert (run / "evaluation/m/answers.jsonl").read_bytes() == answers
+    scores.write_text('{"format": 1}')
+    assert cso("report", run).returncode == 0
+    assert "evaluation/m/scores.json" in (run / "report.html").read_text()
+
+
+def test_requests_without_an_answer_are_counted_and_asked_again(run: Path) -> None:
+    refused = {"some": True, "all": True}
+
+    def script(call: Call) -> Reply:
+        if refused["all"] or (refused["some"] and call.number % 2):
+            return failure(400, "too sad")
+        return completion("(Affirmation) You are strong.")
+
+    with Server(script) as server:
+        told = ("evaluate", run, "--model", "m", "--base-url", server.base_url, *SMALL)
+        silent = cso(*told)
+        assert silent.returncode == 2
+        assert "no request was answered" in silent.stderr
+        assert "too sad" in silent.stderr
+        refused["all"] = False
+        half = cso(*told)
+        assert half.returncode == 1
+        assert "requests have no answer and count as unreadable" in half.stdout
+        refused["some"] = False
+        whole = cso(*told)
+        assert whole.returncode == 0, whole.stderr
+        assert "have no answer" not in whole.stdout
+
+
+def test_a_model_whose_weights_are_not_all_there_is_refused(run: Path, tmp_path: Path) -> None:
+    broken = save_model(tmp_path / "broken")
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps(config | {"num_hidden_layers": config["num_hidden_layers"] + 1}))
+    done = cso("evaluate", run, "--model", broken, *SCORED, *SMALL)
+    assert done.returncode == 2
+    assert "found none that fit" in done.stderr
+
+
+def test_a_run_says_what_is_wrong_before_it_searches(tmp_path: Path, model: Path) -> None:
+    for wrong, words in (
+        (("--test", tmp_path / "nofile.json"), "expected a readable file with dialogues"),
+        (("--recipe", "magic"), "magic"),
+        (("--set", "train.parameters.magic=1"), "magic"),
+        (("--set", "train.model.name=/nowhere"), "expected `tiny`, a folder"),
+        (("--set", "evaluate.choose=free"), "evaluate.write=false"),
+    ):
+        done = cso("run", "--out", tmp_path / "run", "--set", f"train.model.name={model}", *wrong)
+        assert done.returncode == 2
+        assert words in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_toxicity_is_rated_by_group_offline_and_by_an_endpoint(run: Path) -> None:
     Run.open(run).save_seeds(read_corpus("bundled", load_taxonomy("esc8")).dialogues[:5])
     screened = cso("toxicity", run, "--set", "evaluate.draws=50")
