@@ -63,6 +63,38 @@ def test_verdicts_that_cannot_be_read_are_counted() -> None:
     assert (always_tie.tie.value, always_tie.agreement) == (1, 1)
 
 
+def test_only_a_label_by_itself_is_a_verdict() -> None:
+    def first_says(text: str) -> Callable[[str], str]:
+        return lambda prompt: text if shown(prompt)[0] == "good" else '{"better": "tie"}'
+
+    for text in ('{"better": "a tie"}', '{"better": "Both"}', '{"better": "A or B"}', '"better": "A", "better": "B"'):
+        with pytest.raises(InputError, match="could read none"):
+            asyncio.run(better(GOOD, BAD, judge(first_says(text))))
+    found = asyncio.run(better(GOOD, BAD, judge(first_says('{"better": A}'))))
+    assert (found.first, found.agreement, found.tie.value) == (1, 0, 1)
+
+
+def test_equal_replies_are_ties_that_nobody_is_asked_about() -> None:
+    asked: list[str] = []
+
+    def reply(prompt: str) -> str:
+        asked.append(prompt)
+        return json.dumps({"better": "AB"[shown(prompt).index("good")]})
+
+    half = answers(["good", "bad"] * 4)
+    found = asyncio.run(better(half, BAD, judge(reply)))
+    assert len(asked) == 8
+    assert (found.win.value, found.tie.value, found.judged, found.same) == (0.5, 0.5, 4, 4)
+    nothing = asyncio.run(better(BAD, BAD, judge(reply)))
+    assert (nothing.tie.value, nothing.agreement, nothing.first, nothing.same) == (1, None, None, 8)
+
+
+def test_truth_is_no_mark() -> None:
+    marks = dict.fromkeys(CRITERIA, 4) | {"Alignment": True}
+    with pytest.raises(InputError, match="could read none"):
+        asyncio.run(mark(answers(["good"]), judge(lambda _: json.dumps(marks))))
+
+
 def test_marks_are_means_over_replies_and_satisfaction_is_the_mean_of_three() -> None:
     def reply(prompt: str) -> str:
         high = "good" in prompt
