@@ -125,7 +125,6 @@ def test_two_processes_come_to_the_weights_of_one(objective: str, run: Path, mod
             assert ours.get(name) == pytest.approx(theirs.get(name), abs=1e-4)
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_deepspeed_zero_2_on_two_processes_comes_to_the_weights_of_one(run: Path, model: Path) -> None:
     pytest.importorskip("deepspeed")
@@ -213,7 +212,6 @@ def test_training_without_the_extra_says_what_to_install(run: Path) -> None:
     assert "training needs peft: pip install 'chain-of-strategy[train]'" in failed.stderr
 
 
-@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_embedded_backbone_is_made_once_and_kept(run: Path, tmp_path: Path) -> None:
     """With a cache of its own; the small part of the work is left to the recipe."""
