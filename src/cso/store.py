@@ -8,6 +8,8 @@
     RUN/preferences/           what was extracted
     RUN/models/<name>/         what was trained on it
     RUN/evaluation/<name>/     what a model answered to held-out dialogues, and its scores
+    RUN/toxicity/              ratings of the run's texts, a file for each backend
+    RUN/studies/<name>/        trainings and evaluations of a study, and its results
 
 Settings and trees say which format they are. Files are there whole or not at all; only answers are appended to. One
 process at a time works in a run directory.
