@@ -2,4 +2,8 @@
 
 import os
 
+from browser import page
+
+__all__ = ["page"]  # a fixture
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -16,6 +16,7 @@ NOUNS = {
     "files",
     "dialogue",
     "errors",
+    "palette",
     "preference",
     "rating",
     "recipe",
@@ -33,7 +34,16 @@ VERBS: dict[str, set[str]] = {  # each with what it may import besides itself an
     "extract": {"search.cast"},
     "store": set(),
     "train": {"corpora"},
-    "report": set(),
+    "pages": set(),
+    "report": {"pages"},
+    "annotate": {
+        "pages",
+        "evaluate",
+        "evaluate.intervals",
+        "evaluate.judging",
+        "evaluate.results",
+        "evaluate.answering",
+    },
     "evaluate": {"llm", "llm.chat", "llm.answers", "llm.endpoints", "llm.openai", "roles.ask", "roles.marks"}.union(
         f"train.{name}"
         for name in (

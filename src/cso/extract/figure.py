@@ -18,21 +18,9 @@ from matplotlib.figure import Figure
 from cso.dialogue import STAGES
 from cso.extract.statistics import StageCounts
 from cso.files import replacing
+from cso.palette import COLOURS
 
-# Told apart in every common form of colour blindness (Tol's "muted" and a grey); a strategy has the colour of its
-# place in the taxonomy in every figure. Beyond ten, the colours come again with a hatch.
-COLOURS = (
-    "#332288",
-    "#88CCEE",
-    "#44AA99",
-    "#117733",
-    "#999933",
-    "#DDCC77",
-    "#CC6677",
-    "#882255",
-    "#AA4499",
-    "#BBBBBB",
-)
+# Beyond the palette's end the colours come again with a hatch.
 HATCHES = ("", "///", "...", "xxx")
 
 _LEGEND_WIDTH = 136  # characters, about
