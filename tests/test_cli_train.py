@@ -214,10 +214,16 @@ def test_training_without_the_extra_says_what_to_install(run: Path) -> None:
 
 @pytest.mark.timeout(900)
 def test_the_embedded_backbone_is_made_once_and_kept(run: Path, tmp_path: Path) -> None:
-    """With a cache of its own; the small part of the work is left to the recipe."""
+    """With a cache of its own, and one epoch of eight; the small part of the training is left to the recipe."""
+    code = (
+        "import functools, sys; from cso.train import tiny\n"
+        "tiny.make_tiny = functools.partial(tiny.make_tiny, epochs=1)\n"
+        "from cso.cli.main import main; main()"
+    )
     variables = os.environ | {"CSO_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "2"}
     pairs = run / "preferences" / "pairs.jsonl"
-    said = command("train", run, "--preferences", pairs, "--objective", "sft", "--set", "train.arguments.max_steps=2")
+    told = command("train", run, "--preferences", pairs, "--objective", "sft", "--set", "train.arguments.max_steps=2")
+    said = [sys.executable, "-c", code, *told[told.index("train") :]]
     first = subprocess.run(said, check=False, capture_output=True, text=True, env=variables)
     assert first.returncode == 0, first.stderr
     assert "making the embedded backbone, once" in first.stdout

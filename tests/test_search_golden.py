@@ -49,3 +49,16 @@ def shaken_cast(cast: Cast, rng: random.Random) -> Cast:
         return later
 
     return Cast(shaken(cast.seeker), shaken(cast.supporter), shaken(cast.strategist), shaken(cast.judge))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_backed_up_is_all_that_n_and_q_hold(name: str) -> None:
+    content = golden(name)
+    settings = settings_of(content)
+    tree = asyncio.run(grow_tree(seed_of(content), Asked(**content["stand_in"]).cast, TAXONOMY, settings))
+    assert len(tree.backups) == tree.iterations
+    below = {node.id: [b.reward for b in tree.backups if node in tree.path(b.node)] for node in tree.nodes}
+    for node in tree.nodes:
+        rewards = below[node.id] + [settings.gold_value] * settings.gold_visits * node.gold
+        assert node.visits == len(rewards)
+        assert node.value == pytest.approx(sum(rewards) / max(1, len(rewards)), abs=1e-12)

@@ -41,6 +41,28 @@ def test_a_tree_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     assert list(Run.open(tmp_path / "run").trees()) == [tree]
 
 
+def test_a_tree_that_grows_can_be_looked_at_until_it_is_done(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    tree = golden_tree()
+    run.save_growing(tree)
+    assert [run.read_tree(path) for path in run.growing()] == [(tree, True)]
+    assert list(run.trees()) == []
+    run.save_tree(tree)
+    assert run.growing() == []
+
+
+def test_a_tree_from_before_backups_were_kept_is_read(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    tree = golden_tree()
+    run.save_tree(tree)
+    path = run.tree_path(tree.seed.id)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["backups"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert list(run.trees()) == [replace(tree, backups=())]
+    assert run.has_tree(tree.seed)
+
+
 def test_what_people_write_survives_the_file(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
     tree = golden_tree()

@@ -5,6 +5,7 @@
     RUN/seeds.jsonl            the dialogues that trees are grown from, in our own format
     RUN/answers/<id>.jsonl     every answer of a role, before it was used
     RUN/trees/<id>.json        every tree that is done, or that failed, with the reason
+    RUN/growing/<id>.json      trees on their way, now and then, to be looked at
     RUN/preferences/           what was extracted
     RUN/models/<name>/         what was trained on it
     RUN/evaluation/<name>/     what a model answered to held-out dialogues, and its scores
@@ -29,10 +30,10 @@ import yaml
 
 from cso.dialogue import Dialogue, dialogue_from_json, dialogue_to_json
 from cso.errors import StoreError
-from cso.files import write_jsonl, write_text
+from cso.files import remove, write_jsonl, write_text
 from cso.settings import Objective, Settings, dump_settings, flat, settings_from
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
-from cso.tree import Failure, Root, Tree, node_to_json, nodes_from_json
+from cso.tree import Backup, Failure, Root, Tree, node_to_json, nodes_from_json
 
 FORMAT = 1
 LONGEST_NAME = 120  # characters of an id that a file name keeps
@@ -129,6 +130,21 @@ class Run:
         return self.folder / "evaluation" / file_name(name)
 
     def save_tree(self, tree: Tree) -> None:
+        self._write_tree(self.tree_path(tree.seed.id), tree)
+        remove(self._growing_path(tree.seed.id))
+
+    def save_growing(self, tree: Tree) -> None:
+        """A tree on its way, for whoever looks on; nothing is resumed from it."""
+        self._write_tree(self._growing_path(tree.seed.id), tree)
+
+    def growing(self) -> list[Path]:
+        """The files of trees on their way, also of a search that was cut off; see `read_tree`."""
+        return sorted((self.folder / "growing").glob("*.json"))
+
+    def _growing_path(self, dialogue_id: str) -> Path:
+        return self.folder / "growing" / f"{file_name(dialogue_id)}.json"
+
+    def _write_tree(self, path: Path, tree: Tree) -> None:
         header: dict[str, Any] = {
             "format": FORMAT,
             "grown_from": self._grown_from(tree.seed),
@@ -139,10 +155,11 @@ class Run:
             "failure": asdict(tree.failure) if tree.failure else None,
         }
         opening = json.dumps(header, ensure_ascii=False, indent=1).removesuffix("\n}")
+        backups = json.dumps([[backup.node, backup.reward] for backup in tree.backups])
         rows = ",\n  ".join(json.dumps(node_to_json(node), ensure_ascii=False) for node in tree.nodes)
-        write_text(self.tree_path(tree.seed.id), f'{opening},\n "nodes": [\n  {rows}\n ]\n}}\n')
+        write_text(path, f'{opening},\n "backups": {backups},\n "nodes": [\n  {rows}\n ]\n}}\n')
 
-    def _read_tree(self, path: Path) -> tuple[Tree, bool]:
+    def read_tree(self, path: Path) -> tuple[Tree, bool]:
         """A tree, and whether it was grown under these settings. Raises StoreError where the file is no tree."""
         content = _json(path)
         tree = _tree(content, path)
@@ -158,7 +175,7 @@ class Run:
         if not path.exists():
             return False
         try:
-            tree, own = self._read_tree(path)
+            tree, own = self.read_tree(path)
         except StoreError:
             return False  # damaged: grown again
         return own and tree.failure is None and tree.seed == seed
@@ -171,7 +188,7 @@ class Run:
     def trees(self) -> Iterator[Tree]:
         """Every tree that was grown under these settings, failed ones too, ordered by file name."""
         for path in sorted((self.folder / "trees").glob("*.json")):
-            tree, own = self._read_tree(path)
+            tree, own = self.read_tree(path)
             if own:
                 yield tree
 
@@ -223,6 +240,7 @@ def _tree(content: Mapping[str, Any], path: Path) -> Tree:
             iterations=content["iterations"],
             ends=content["ends"],
             failure=Failure(**content["failure"]) if content["failure"] else None,
+            backups=tuple(Backup(int(node), float(reward)) for node, reward in content.get("backups", ())),
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StoreError(

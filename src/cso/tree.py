@@ -77,14 +77,26 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """What one iteration backed up: its reward, from `node` to the root (Eq. 4)."""
+
+    node: int
+    reward: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
-    """A search so far: `iterations` done, `ends` found by them (not gold's, none inside rollouts)."""
+    """A search so far: `iterations` done, `ends` found by them (not gold's, none inside rollouts).
+
+    `backups`, one an iteration, tell how it went; a tree written before they were kept has none.
+    """
 
     seed: Dialogue
     nodes: tuple[Node, ...]
     iterations: int = 0
     ends: int = 0
     failure: Failure | None = None
+    backups: tuple[Backup, ...] = ()
 
     @property
     def root(self) -> Node:

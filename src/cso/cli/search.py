@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from cso.settings import Settings, load_settings
 from cso.store import Run
 from cso.taxonomy import Taxonomy, load_taxonomy
 from cso.tree import Tree
+
+SECONDS_OF_A_TREE, SECONDS_OF_ANY = 3.0, 0.3  # between two snapshots
 
 
 def search(
@@ -101,12 +104,34 @@ async def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
                 failed.append(tree)
             progress.grown(tree)
 
+        snapshots = _Snapshots(run)
+
+        def observe(tree: Tree) -> None:
+            progress.observe(tree)
+            snapshots.observe(tree)
+
         try:
             with progress:
-                await grow_forest(pending, cast.cast_for, run.taxonomy, told, grown=grown, observe=progress.observe)
+                await grow_forest(pending, cast.cast_for, run.taxonomy, told, grown=grown, observe=observe)
         finally:
             _summarise(screen, run, len(pending), failed, kinds, cast)
     return len(failed)
+
+
+class _Snapshots:
+    """Writes trees on their way now and then, for `cso view`: seldom enough to cost the search nothing."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._written: dict[str, float] = {}  # when each tree was last written, or first seen
+        self._latest = time.monotonic()
+
+    def observe(self, tree: Tree) -> None:
+        now = time.monotonic()
+        written = self._written.setdefault(tree.seed.id, now)
+        if now - written >= SECONDS_OF_A_TREE and now - self._latest >= SECONDS_OF_ANY:
+            self._written[tree.seed.id] = self._latest = now
+            self._run.save_growing(tree)
 
 
 def _why(tree: Tree) -> str:

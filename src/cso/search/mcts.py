@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from cso.settings import SearchSettings
 from cso.taxonomy import Taxonomy
-from cso.tree import End, Expanded, Node, State, Tree, Unexpanded
+from cso.tree import Backup, End, Expanded, Node, State, Tree, Unexpanded
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,13 @@ def commit(tree: Tree, leaf: int, found: Discovery, settings: SearchSettings) ->
     _back_up(nodes, bottom, found.reward)
     if isinstance(nodes[bottom].state, End) and not settings.revisit_ends:
         _close(nodes, bottom)
-    return replace(tree, nodes=tuple(nodes), iterations=tree.iterations + 1, ends=tree.ends + new_ends)
+    return replace(
+        tree,
+        nodes=tuple(nodes),
+        iterations=tree.iterations + 1,
+        ends=tree.ends + new_ends,
+        backups=(*tree.backups, Backup(bottom, found.reward)),
+    )
 
 
 def set_aside(tree: Tree, leaf: int, reward: float) -> Tree:
