@@ -58,7 +58,7 @@ def cso(*arguments: object) -> Done:
 
 
 class Texts(html.parser.HTMLParser):
-    """The words of a page, and the elements that could run or fetch something."""
+    """The words of a page, and what could be fetched from elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,8 @@ class Texts(html.parser.HTMLParser):
         self.outside: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.outside += [tag for name, _ in attrs if name in ("src", "href")] + [tag] * (tag in ("script", "img"))
+        addresses = [value or "" for name, value in attrs if name in ("src", "href")]
+        self.outside += [each for each in addresses if not each.startswith(("#", "data:"))] + [tag] * (tag == "img")
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from pydantic import BaseModel
 
-from cso.report.shapes import AnswerLine, MetricsLine, ScoresFile, StatisticsFile, ToxicityFile
+from cso.report.asked import Asked, Prices, asked
+from cso.report.shapes import (
+    MarksFile,
+    MetricsLine,
+    ScoresFile,
+    StatisticsFile,
+    StudyFile,
+    ToxicityFile,
+    VerdictsFile,
+)
 
-Numbers = Mapping[str, Any]
+Shape = TypeVar("Shape", bound=BaseModel)
 
-
-Prices = Mapping[str, tuple[float, float] | None]  # of a model: USD for a million tokens in, and out
+NODES = b'\n "nodes": ['  # where in the file of a tree its head ends; no text in JSON has a line's end in it
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a model was asked in a role, over all dialogues."""
+class Evaluation:
+    """evaluation/<name>/."""
 
-    role: str
-    model: str
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    scores: ScoresFile
+    marks: Sequence[MarksFile]
+    verdicts: Sequence[VerdictsFile]
 
-    def cost(self, prices: Prices) -> float | None:
-        """USD; None where no price is known."""
-        price = prices.get(self.model)
-        return None if price is None else (self.prompt_tokens * price[0] + self.completion_tokens * price[1]) / 1e6
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A tree whose search could not go on."""
+
+    dialogue: str
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,58 +52,129 @@ class Facts:
     name: str
     settings: str  # settings.yaml
     stand_in: bool  # whether the embedded cast played the roles
+    strategies: Sequence[str]  # of the taxonomy, in its order
     trees: int
-    statistics: Numbers  # preferences/statistics.json
-    evaluations: Mapping[str, Numbers]  # by name, evaluation/*/scores.json
-    trainings: Mapping[str, Sequence[Numbers]]  # by name, models/*/metrics.jsonl
-    toxicity: Mapping[str, Numbers]  # by backend, toxicity/*.json
+    failed: Sequence[Failed]
+    statistics: StatisticsFile | None
+    evaluations: Mapping[str, Evaluation]  # by name
+    studies: Mapping[str, StudyFile]  # by the path of their results, studies/ left out
+    trainings: Mapping[str, Sequence[MetricsLine]]  # by the model's name
+    toxicity: Mapping[str, ToxicityFile]  # by backend
     asked: Sequence[Asked]
     prices: Prices
     unreadable: Sequence[str]  # files that could not be read
 
 
-def gather(folder: Path, *, stand_in: bool, prices: Prices | None = None) -> Facts:
+def gather(
+    folder: Path, *, strategies: Sequence[str] = (), stand_in: bool = False, prices: Prices | None = None
+) -> Facts:
     """The facts of the run in `folder`. A file that cannot be read is named and left out. `prices`: of models."""
-    unreadable: list[str] = []
-
-    def lines(path: Path, shape: type[BaseModel]) -> list[Numbers]:
-        try:
-            rows = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-            return [shape.model_validate_json(row).model_dump() for row in rows]
-        except (OSError, ValueError):
-            unreadable.append(str(path.relative_to(folder)))
-            return []
-
-    def content(path: Path, shape: type[BaseModel]) -> Numbers:
-        try:
-            return shape.model_validate_json(path.read_text(encoding="utf-8")).model_dump() if path.exists() else {}
-        except (OSError, ValueError):
-            unreadable.append(str(path.relative_to(folder)))
-            return {}
-
-    def each(pattern: str, shape: type[BaseModel]) -> dict[str, Numbers]:
-        return {path.parent.name: content(path, shape) for path in sorted(folder.glob(pattern))}
-
-    evaluations = each("evaluation/*/scores.json", ScoresFile)
-    trainings = {path.parent.name: lines(path, MetricsLine) for path in sorted(folder.glob("models/*/metrics.jsonl"))}
-    toxicity = {path.stem: content(path, ToxicityFile) for path in sorted(folder.glob("toxicity/*.json"))}
-    asked: dict[tuple[str, str], Asked] = {}
-    for path in sorted(folder.glob("answers/*.jsonl")):
-        for row in lines(path, AnswerLine):
-            key = row["role"], row["model"]
-            one = asked.get(key, Asked(*key))
-            into, out = row["prompt_tokens"], row["completion_tokens"]
-            asked[key] = Asked(*key, one.calls + 1, one.prompt_tokens + into, one.completion_tokens + out)
+    reader = _Reader(folder)
+    trees = sorted(folder.glob("trees/*.json"))
     return Facts(
         name=folder.resolve().name,
-        settings=(folder / "settings.yaml").read_text(encoding="utf-8"),
+        settings=reader.text(folder / "settings.yaml"),
         stand_in=stand_in,
-        trees=len(list(folder.glob("trees/*.json"))),
-        statistics=content(folder / "preferences" / "statistics.json", StatisticsFile),
-        evaluations={name: scores for name, scores in evaluations.items() if scores},
-        trainings={name: log for name, log in trainings.items() if log},
-        toxicity={name: found for name, found in toxicity.items() if found},
-        asked=[asked[key] for key in sorted(asked)],
+        strategies=tuple(strategies),
+        trees=len(trees),
+        failed=[failed for path in trees if (failed := reader.failure(path)) is not None],
+        statistics=reader.content(folder / "preferences" / "statistics.json", StatisticsFile),
+        evaluations=reader.evaluations(),
+        studies={
+            f"{path.parent.name}/{path.stem}": study
+            for path, study in reader.each("studies/*/results*.json", StudyFile).items()
+        },
+        trainings={
+            unquote(path.parent.name): log
+            for path in sorted(folder.glob("models/*/metrics.jsonl"), key=lambda path: _paper_order(path.parent.name))
+            if (log := reader.lines(path, MetricsLine))
+        },
+        toxicity={path.stem: found for path, found in reader.each("toxicity/*.json", ToxicityFile).items()},
+        asked=asked(folder, reader.leave_out),
         prices=prices or {},
-        unreadable=unreadable,
+        unreadable=reader.unreadable,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    folder: Path
+    unreadable: list[str] = field(default_factory=list[str])
+
+    def leave_out(self, path: Path, why: str = "") -> None:
+        self.unreadable.append(str(path.relative_to(self.folder)) + (f" ({why})" if why else ""))
+
+    def text(self, path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            self.leave_out(path)
+            return ""
+
+    def content(self, path: Path, shape: type[Shape]) -> Shape | None:
+        """None where there is no file, or one that cannot be read."""
+        try:
+            return shape.model_validate_json(path.read_bytes()) if path.exists() else None
+        except (OSError, ValueError):
+            self.leave_out(path)
+            return None
+
+    def each(self, pattern: str, shape: type[Shape]) -> dict[Path, Shape]:
+        found = {path: self.content(path, shape) for path in sorted(self.folder.glob(pattern))}
+        return {path: content for path, content in found.items() if content is not None}
+
+    def lines(self, path: Path, shape: type[Shape]) -> list[Shape]:
+        """Of JSON Lines; a last line without its end is being written, and left out."""
+        try:
+            *rows, _torn = path.read_bytes().split(b"\n")
+            return [shape.model_validate_json(row) for row in rows if row.strip()]
+        except (OSError, ValueError):
+            self.leave_out(path)
+            return []
+
+    def evaluations(self) -> dict[str, Evaluation]:
+        found: dict[str, Evaluation] = {}
+        scored = self.each("evaluation/*/scores.json", ScoresFile)
+        for path, scores in sorted(scored.items(), key=lambda item: _paper_order(item[0].parent.name)):
+            inside = f"evaluation/{_literal(path.parent.name)}"
+            found[unquote(path.parent.name)] = Evaluation(
+                scores,
+                list(self.each(f"{inside}/marks-*.json", MarksFile).values()),
+                list(self.each(f"{inside}/verdicts-*.json", VerdictsFile).values()),
+            )
+        return found
+
+    def failure(self, path: Path) -> Failed | None:
+        """Why a tree's search failed; None where it did not. Only the file's head is read."""
+        try:
+            head = _head(path)
+            failure = head["failure"]
+            if failure is None:
+                return None
+            return Failed(str(head["dialogue"]["id"]), str(failure["reason"]), str(failure["message"]))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            self.leave_out(path)
+            return None
+
+
+def _head(path: Path) -> Any:
+    """What stands before the nodes in the file of a tree; of one that is laid out otherwise, all."""
+    read = b""
+    with path.open("rb") as file:
+        while (end := read.find(NODES)) < 0:
+            more = file.read(1 << 16)
+            if not more:
+                return json.loads(read)
+            read += more
+    return json.loads(read[:end].rstrip().removesuffix(b",") + b"}")
+
+
+def _paper_order(name: str) -> tuple[int, str, str]:
+    """Base, SFT, and then the others, as in the paper's tables."""
+    lower = name.casefold()
+    return 0 if lower.startswith("base") else 1 if lower.startswith("sft") else 2, lower, name
+
+
+def _literal(name: str) -> str:
+    """A folder's name in a pattern, where brackets would mean a choice."""
+    return name.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")

@@ -1,0 +1,154 @@
+"""Tables of how models did: scores, F1 and confusion, judges, studies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+from cso.report.facts import Evaluation
+from cso.report.overview_tables import NOTHING, Cell, Table, cell, numbers, signed
+from cso.report.shapes import Interval, ScoresFile, StudyFile
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """F1 by strategy, and how often each was said (rows, the last unreadable) where another was gold (columns)."""
+
+    model: str
+    strategies: Sequence[str]
+    f1: Table
+    rows: Sequence[tuple[str, Sequence[tuple[int, float]]]]  # a count and its share of the gold column
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    head: str
+    take: Callable[[ScoresFile], float | Interval | None]
+    factor: float = 100.0
+    places: int = 1
+    better: int = 0  # 1: higher is better, -1: lower; 0: neither is made strong
+
+
+COLUMNS = (
+    _Column("Q, %", lambda scores: scores.strategies.Q, better=1),
+    _Column("B", lambda scores: scores.strategies.B, factor=1.0, places=2, better=-1),
+    _Column("Q_W, %", lambda scores: scores.strategies.Q_W, better=1),
+    _Column("accuracy, %", lambda scores: scores.strategies.accuracy, better=1),
+    _Column("R-L, %", lambda scores: scores.texts.get("R-L"), better=1),
+    _Column("unreadable, %", lambda scores: scores.strategies.unreadable),
+)
+
+
+def scores_table(evaluations: Mapping[str, Evaluation]) -> Table:
+    """A row a model. Strong: better than each other model's, their intervals being apart; on one test set only."""
+    tests = list(dict.fromkeys(test_set(each) for each in evaluations.values()))
+    best = {column.head: _best(evaluations, column) if len(tests) == 1 else None for column in COLUMNS}
+    rows: list[tuple[str | Cell, *tuple[Cell, ...]]] = []
+    for name, each in evaluations.items():
+        scores = each.scores
+        cells = [
+            cell(column.take(scores), column.factor, column.places, strong=best[column.head] == name)
+            for column in COLUMNS
+        ]
+        place = tests.index(test_set(each))
+        test = [Cell(ascii_uppercase[place % 26])] if len(tests) > 1 else []
+        rows.append((Cell(name, _told(scores)), *cells, Cell(f"{scores.items:,}"), *test))
+    head = (*(column.head for column in COLUMNS), "turns", *(["test set"] if len(tests) > 1 else []))
+    return Table("", head, rows, "model")
+
+
+def test_set(evaluation: Evaluation) -> str:
+    """What tells the turns apart that a model was asked at."""
+    scores = evaluation.scores
+    return repr((scores.identity.get("items"), scores.gold_stages))
+
+
+def confusions(evaluations: Mapping[str, Evaluation]) -> list[Confusion]:
+    found: list[Confusion] = []
+    for model, each in evaluations.items():
+        scores = each.scores
+        names = list(scores.f1)
+        gold = [sum(row[place] for row in scores.confusion) for place in range(len(names))]
+        rows = [
+            (name, [(count, count / of if of else 0.0) for count, of in zip(row, gold, strict=True)])
+            for name, row in zip([*names, "unreadable"], scores.confusion, strict=True)
+        ]
+        f1 = {name: [100 * value, scores.strengths.get(name)] for name, value in scores.f1.items()}
+        found.append(Confusion(model, names, numbers("", ("F1, %", "preference strength"), f1, "{:.2f}"), rows))
+    return found
+
+
+def judged(evaluations: Mapping[str, Evaluation]) -> list[Table]:
+    """Judges' marks, and their verdicts between two models."""
+    marks: list[tuple[str | Cell, *tuple[Cell, ...]]] = []
+    verdicts: list[tuple[str | Cell, *tuple[Cell, ...]]] = []
+    criteria = list(
+        dict.fromkeys(name for each in evaluations.values() for found in each.marks for name in found.means)
+    )
+    for model, each in evaluations.items():
+        for found in each.marks:
+            means = [cell(found.means.get(name)) for name in criteria]
+            marks.append((Cell(model, f"by {found.judge}"), *means, _judged(found.judged, found.unread)))
+        for told in each.verdicts:
+            shares = [cell(share, 100.0, 1) for share in (told.win, told.lose, told.tie)]
+            itself = [NOTHING if share is None else f"{100 * share:.0f}" for share in (told.agreement, told.first)]
+            name = Cell(f"{model} against {told.other}", f"by {told.judge}")
+            verdicts.append((name, *shares, *map(Cell, itself), _judged(told.judged, told.unread)))
+    tables: list[Table] = []
+    if marks:
+        tables.append(Table("Marks of replies, 1 to 5", (*criteria, "replies"), marks, "model"))
+    if verdicts:
+        head = ("better, %", "worse, %", "tie, %", "judge agrees with itself, %", "for the one shown first, %", "pairs")
+        tables.append(Table("Whose reply is better", head, verdicts, "models"))
+    return tables
+
+
+def study_table(study: StudyFile) -> Table:
+    """Means over trainings, and differences from the variant that all are held against."""
+    scores = list(dict.fromkeys(name for each in study.variants.values() for name in each.means))
+    reference = next(iter(study.variants.values())).reference
+    rows: list[tuple[str | Cell, *tuple[Cell, ...]]] = []
+    for name, each in study.variants.items():
+        means = [cell(each.means.get(score), *_form(score)) for score in scores]
+        differences = [
+            Cell("") if name == each.reference else signed(each.differences.get(score), *_form(score))
+            for score in scores
+        ]
+        rows.append((name, Cell(f"{each.trainings:,}"), *means, *differences))
+    shown = [score if score == "B" else f"{score}, %" for score in scores]
+    head = ("trainings", *shown, *(f"{score} less {reference}'s" for score in scores))
+    return Table("", head, rows, "variant")
+
+
+def _best(evaluations: Mapping[str, Evaluation], column: _Column) -> str | None:
+    """The model whose interval lies on the better side of all others'; None where there is none."""
+    found = {name: column.take(each.scores) for name, each in evaluations.items()}
+    intervals = {name: value for name, value in found.items() if isinstance(value, Interval)}
+    if not column.better or len(intervals) < 2:
+        return None
+    for name, one in intervals.items():
+        others = [other for each, other in intervals.items() if each != name]
+        if all(one.low > other.high if column.better > 0 else one.high < other.low for other in others):
+            return name
+    return None
+
+
+def _told(scores: ScoresFile) -> str:
+    """How the model was asked, where that is not the plain way."""
+    settings = scores.identity.get("settings")
+    if not isinstance(settings, dict):
+        return ""
+    told: dict[str, object] = settings  # pyright: ignore[reportUnknownVariableType]
+    baseline = told.get("baseline")
+    words = [str(baseline)] if baseline not in (None, "plain") else []
+    return ", ".join([*words, *(["strategy by score"] if told.get("choose") == "score" else [])])
+
+
+def _judged(judged: int, unread: int) -> Cell:
+    return Cell(f"{judged:,}", f"{unread:,} unread" if unread else "")
+
+
+def _form(score: str) -> tuple[float, int]:
+    """Factor and places."""
+    return (1.0, 2) if score == "B" else (100.0, 1)
