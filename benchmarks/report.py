@@ -13,6 +13,8 @@ import random
 import shutil
 import sys
 import time
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -28,6 +30,7 @@ from cso.search import Cast, Utterance, grow_forest
 from cso.settings import SearchSettings, load_settings
 from cso.store import Run
 from cso.taxonomy import Strategy, load_taxonomy
+from cso.tree import Tree
 
 TAXONOMY = load_taxonomy("esc8")
 SEEDS = read_corpus("bundled", TAXONOMY).dialogues
@@ -66,10 +69,10 @@ def grown(folder: Path, trees: int) -> int:
     run.save_seeds(seeds)
     rng, nodes = random.Random(0), 0
 
-    def keep(tree: object) -> None:
+    def keep(tree: Tree) -> None:
         nonlocal nodes
-        nodes += len(tree.nodes)  # type: ignore[attr-defined]
-        run.save_tree(tree)  # type: ignore[arg-type]
+        nodes += len(tree.nodes)
+        run.save_tree(tree)
 
     asyncio.run(grow_forest(seeds, lambda seed: cast(rng), TAXONOMY, told, grown=keep))
     return nodes
@@ -104,9 +107,10 @@ def measure(trees: int) -> None:
     with TemporaryDirectory() as place:
         folder = Path(place) / "run"
         nodes = grown(folder, trees)
-        extract_command(folder)
-        started = time.perf_counter()
-        report_command(folder)
+        with redirect_stdout(StringIO()):
+            extract_command(folder)
+            started = time.perf_counter()
+            report_command(folder)
         made = time.perf_counter() - started
         target = folder / "report.html"
         pairs = (folder / "preferences" / "pairs.jsonl").read_text(encoding="utf-8").count("\n")

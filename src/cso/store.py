@@ -10,6 +10,8 @@
     RUN/models/<name>/         what was trained on it
     RUN/evaluation/<name>/     what a model answered to held-out dialogues, and its scores
     RUN/toxicity/              ratings of the run's texts, a file for each backend
+    RUN/annotation/<name>/     pages for raters, their key, and what they agree on
+    RUN/report.html, figures/  all of it as one page, and its figures
     RUN/studies/<name>/        trainings and evaluations of a study, and its results
 
 Settings and trees say which format they are. Files are there whole or not at all; only answers are appended to. One
