@@ -28,6 +28,7 @@ NOUNS = {
 VERBS: dict[str, set[str]] = {  # each with what it may import besides itself and the nouns
     "corpora": set(),
     "search": set(),
+    "chat": {"corpora", "corpora.jsonl", "evaluate.local", "llm.answers", "llm.chat", "train.memory"},
     "llm": set(),
     "roles": {"search.cast", "llm.chat", "llm.answers"},
     "corpus_cast": {"search.cast"},

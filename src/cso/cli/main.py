@@ -7,6 +7,9 @@ import sys
 
 import typer
 
+from cso.cli.agreement import agreement_command
+from cso.cli.annotate import annotate_command
+from cso.cli.chat import chat_command
 from cso.cli.corpus import corpus
 from cso.cli.evaluate import compare_command, evaluate_command
 from cso.cli.extract import extract_command
@@ -18,6 +21,7 @@ from cso.cli.search import search
 from cso.cli.study import study_command
 from cso.cli.toxicity import toxicity_command
 from cso.cli.train import train_command
+from cso.cli.view import view_command
 from cso.errors import BudgetSpent, CsoError
 
 FAILED, MISTAKE, SPENT, INTERRUPTED = 1, 2, 3, 130  # exit statuses
@@ -36,10 +40,14 @@ app.command(name="extract")(extract_command)
 app.command(name="train")(train_command)
 app.command(name="evaluate")(evaluate_command)
 app.command(name="compare")(compare_command)
+app.command(name="chat")(chat_command)
 app.command(name="judge")(judge_command)
+app.command(name="annotate")(annotate_command)
+app.command(name="agreement")(agreement_command)
 app.command(name="toxicity")(toxicity_command)
 app.command(name="study")(study_command)
 app.command(name="report")(report_command)
+app.command(name="view")(view_command)
 app.command()(corpus)
 app.command()(recipes)
 

@@ -84,7 +84,9 @@ async function refresh() {
     index = latest;
     const overview = await (await fetch("overview")).text();
     const place = document.getElementById("view-overview");
+    const opened = new Set([...place.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent));
     place.replaceChildren(...new DOMParser().parseFromString(overview, "text/html").body.childNodes);
+    for (const summary of place.querySelectorAll("details > summary")) summary.parentElement.open = opened.has(summary.textContent);
     const view = viewOf(asked());
     if (view !== "overview") await VIEWS[view](asked());
   } catch {

@@ -16,6 +16,7 @@ async function showTree(parameters) {
   if (explorer?.tree.id !== id || explorer.stamp !== line.stamp) {
     const known = explorer?.tree.id === id ? explorer : null;
     const tree = prepared(await content(line.data));
+    if (asked().get("tree") !== id) return; // somebody has gone on meanwhile
     explorer = makeExplorer(view, tree, line, known);
   }
   const at = parameters.has("at") ? Number(parameters.get("at")) : explorer.tree.last;
