@@ -59,12 +59,18 @@ def written(
     """The page of some trees."""
     extract = ExtractSettings()
     lines = [
-        {**tree_summary(tree, growing=False), "data": f"tree-{place}", "stamp": str(place)}
+        {**tree_summary(tree, unfinished=False), "name": tree.seed.id, "data": f"tree-{place}", "stamp": str(place)}
         for place, tree in enumerate(trees)
     ]
     rows = [pair_row(pair, TAXONOMY, {}) for pair in pairs(trees, extract)]
     index = index_content(
-        TAXONOMY, search or SearchSettings(), extract, trees=lines, pairs="1" if with_pairs else None, stamp="1"
+        TAXONOMY,
+        search or SearchSettings(),
+        extract,
+        trees=lines,
+        pairs="1" if with_pairs else None,
+        unreadable=[],
+        stamp="1",
     )
     data = {f"tree-{place}": packed(tree_content(tree, TAXONOMY.names)) for place, tree in enumerate(trees)}
     if with_pairs:
@@ -175,12 +181,61 @@ def test_the_slider_goes_through_the_search(trees: list[Tree], tmp_path: Path, p
     assert "at=2" in page.url
 
 
+def test_a_row_far_from_the_selection_opens_where_it_is(trees: list[Tree], tmp_path: Path, page: Page) -> None:
+    open_page(page, written(tmp_path, trees), f"#tree={trees[0].seed.id}&node=0")
+    page.get_by_role("button", name="Open all").click()
+    outline = page.get_by_role("tree")
+    outline.evaluate("box => { box.scrollTop = box.scrollHeight; }")
+    page.wait_for_function("document.querySelector('.row:last-child') !== null")
+    before = outline.evaluate("box => box.scrollTop")
+    assert before > 300
+    page.locator(".row[aria-expanded=true] .twist").nth(-3).click()
+    assert outline.evaluate("box => box.scrollTop") > before - 300
+    assert page.evaluate("explorer.node") == 0
+
+
+def test_closing_a_row_selects_it_where_the_selection_was_below(trees: list[Tree], tmp_path: Path, page: Page) -> None:
+    tree = trees[0]
+    deep = max(tree.nodes, key=lambda node: len(tree.path(node.id)) if node.gold else 0)
+    above = tree.path(deep.id)[2].id
+    open_page(page, written(tmp_path, trees), f"#tree={tree.seed.id}&node={deep.id}")
+    page.locator(f"#row-{above} .twist").click()
+    assert page.evaluate("explorer.node") == above
+
+
+def test_the_focus_stays_on_what_was_pressed(trees: list[Tree], tmp_path: Path, page: Page) -> None:
+    open_page(page, written(tmp_path, trees, with_pairs=True), f"#tree={trees[0].seed.id}&node=0")
+    choice = page.locator(".choices button").nth(2)
+    node = choice.get_attribute("data-node")
+    choice.press("Enter")
+    assert page.evaluate("document.activeElement.dataset.node") == node
+    page.goto(page.url.split("#")[0] + "#pairs")
+    page.get_by_role("button", name="Show more").press("Enter")
+    assert page.evaluate("document.activeElement.closest('.pair') === document.querySelectorAll('.pair')[20]")
+
+
+def test_a_tree_is_shown_after_another_could_not_be(trees: list[Tree], tmp_path: Path, page: Page) -> None:
+    target = written(tmp_path, trees)
+    open_page(page, target, f"#tree={trees[0].seed.id}")
+    expect(page.get_by_role("tree")).to_be_visible()
+    page.evaluate("document.getElementById('data-tree-1').textContent = 'eJw='")
+    page.goto(page.url.split("#")[0] + f"#tree={trees[1].seed.id}")
+    expect(page.get_by_role("alert")).to_contain_text("This cannot be shown")
+    page.goto(page.url.split("#")[0] + f"#tree={trees[0].seed.id}")
+    expect(page.get_by_role("tree")).to_be_visible()
+
+
 def test_hostile_words_are_words(trees: list[Tree], tmp_path: Path, page: Page) -> None:
     tree = trees[1]
     node = next(n.id for n in tree.nodes if isinstance(n.state, Expanded) and n.state.supporter == HOSTILE)
     open_page(page, written(tmp_path, trees, with_pairs=True), f"#tree={tree.seed.id}&node={node}")
     expect(page.locator(".conversation .turn").last).to_contain_text("</script><img src=x onerror=alert(1)>")
-    assert page.locator("main img, main b b").count() == 0
+    expect(page.locator("#view-tree h1")).to_have_text("<b>bold</b>")
+    assert page.locator("main img, h1 b").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.goto(page.url.split("#")[0] + "#pairs&text=</script>")
+    expect(page.locator(".pair mark").first).to_have_text("</script>")
+    assert page.locator("main img, h2 b").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -198,6 +253,10 @@ def test_pairs_are_found_by_words_strategy_and_margin(trees: list[Tree], tmp_pat
     expect(status).to_have_text(f"{len(far)} of {len(found)} pairs")
     page.reload()
     expect(status).to_have_text(f"{len(far)} of {len(found)} pairs")  # the filters are in the address
+    page.get_by_role("link", name="Pairs").click()
+    expect(status).to_have_text(f"{len(found)} of {len(found)} pairs")
+    page.go_back()
+    expect(status).to_have_text(f"{len(far)} of {len(found)} pairs")
     page.get_by_label("Margin of Q at least").fill("")
     page.get_by_label("Rejected strategy").select_option("any")
     words = found[3].chosen.text.split()[:3]

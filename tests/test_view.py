@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from cso.cli.search import search
 from cso.cli.view import serve
-from cso.errors import InputError
+from cso.errors import InputError, StoreError
 from cso.search import grow_tree
 from cso.settings import Settings
 from cso.store import Run
-from cso.tree import Tree
+from cso.tree import Failure, Tree
 from golden_searches import TAXONOMY, Asked, golden, seed_of, settings_of
 
 
@@ -77,10 +78,10 @@ def test_the_index_changes_when_something_does(server: ThreadingHTTPServer, run:
     run.save_growing(steps[3])
     _, second = got(server, "/data/index")
     assert second["stamp"] != first["stamp"]
-    assert [(line["iterations"], line["growing"]) for line in second["trees"]] == [(3, True)]
+    assert [(line["iterations"], line["unfinished"]) for line in second["trees"]] == [(3, True)]
     run.save_tree(steps[-1])
     _, third = got(server, "/data/index")
-    assert [(line["iterations"], line["growing"]) for line in third["trees"]] == [(steps[-1].iterations, False)]
+    assert [(line["iterations"], line["unfinished"]) for line in third["trees"]] == [(steps[-1].iterations, False)]
 
 
 def test_a_damaged_tree_is_named_and_the_others_are_shown(
@@ -89,9 +90,12 @@ def test_a_damaged_tree_is_named_and_the_others_are_shown(
     run.save_tree(steps[-1])
     run.save_tree(replace(steps[-1], seed=replace(steps[-1].seed, id="other")))
     run.tree_path("other").write_text("{", encoding="utf-8")
+    assert "trees/other.json" in got(server, "/")[1]
     _, index = got(server, "/data/index")
     assert [line["id"] for line in index["trees"]] == [steps[-1].seed.id]
-    assert "trees/other.json" in got(server, "/overview")[1]
+    assert index["unreadable"] == ["trees/other.json"]
+    run.save_tree(replace(steps[-1], seed=replace(steps[-1].seed, id="other")))
+    assert got(server, "/data/index")[1]["stamp"] != index["stamp"]
 
 
 def test_a_page_that_is_open_follows_the_search(
@@ -100,15 +104,52 @@ def test_a_page_that_is_open_follows_the_search(
     page.goto(f"http://127.0.0.1:{server.server_port}/#trees")
     expect(page.locator("#view-trees")).to_contain_text("No trees yet")
     run.save_growing(steps[2])
-    expect(page.get_by_role("cell", name="growing")).to_be_visible()
+    expect(page.get_by_role("cell", name="not finished")).to_be_visible()
     page.get_by_role("link", name=steps[0].seed.id).click()
     page.locator("#row-1").click()
+    page.get_by_text("Picture", exact=True).click()
+    page.get_by_role("tree").focus()
     expect(page.locator("#told")).to_contain_text("2 of 2")
     run.save_tree(steps[-1])
     expect(page.locator("#told")).to_contain_text(f"{steps[-1].iterations} of {steps[-1].iterations}")
-    assert page.evaluate("explorer.node") == 1  # and stays where one was
+    assert page.evaluate("explorer.node") == 1  # one stays where one was
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "tree"
+    expect(page.locator(".picture")).not_to_be_visible()
+
+
+def test_a_tree_that_is_grown_again_is_followed(server: ThreadingHTTPServer, run: Run, steps: list[Tree]) -> None:
+    run.save_tree(replace(steps[1], failure=Failure("no answer", "the endpoint was away")))
+    run.save_growing(steps[5])
+    _, index = got(server, "/data/index")
+    assert [(line["iterations"], line["unfinished"]) for line in index["trees"]] == [(5, True)]
+
+
+def test_the_explorer_has_the_threshold_of_the_extraction(server: ThreadingHTTPServer, run: Run) -> None:
+    run.preferences.mkdir()
+    (run.preferences / "settings.yaml").write_text("extract: {threshold: 0.25}\n", encoding="utf-8")
+    assert got(server, "/data/index")[1]["threshold"] == 0.25
 
 
 def test_a_port_that_is_taken_is_said(server: ThreadingHTTPServer, run: Run) -> None:
     with pytest.raises(InputError, match="give another, or 0"):
         serve(run, server.server_port)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_search_lets_others_look_on_and_ends_even_where_it_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    seen: list[int] = []
+
+    def save(run: Run, tree: Tree) -> None:
+        seen.append(tree.iterations)
+        if full:
+            raise StoreError("no space left on device")
+
+    monkeypatch.setattr(Run, "save_growing", save)
+    monkeypatch.setattr("cso.cli.search.SECONDS_OF_A_TREE", 0.0)
+    monkeypatch.setattr("cso.cli.search.SECONDS_OF_ANY", 0.0)
+    out = tmp_path / "searched"
+    search("bundled", out, None, ["search.iterations=4"], limit=1)
+    assert seen == ([0] if full else [0, 1, 2, 3, 4])
+    assert [tree.failure for tree in Run.open(out).trees()] == [None]

@@ -59,17 +59,18 @@ def locked(folder: Path) -> Generator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[Path]:
+def replacing(path: Path, *, lasting: bool = True) -> Generator[Path]:
     """A place to write what `path` is to hold; it becomes `path` at the end, and is gone if anything went wrong.
 
-    Folders on the way are made.
+    Folders on the way are made. `lasting`: whether it outlives a power cut, which takes milliseconds.
     """
     draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
+        if lasting:
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
         os.replace(draft, path)
     except OSError as error:
         raise StoreError(
@@ -80,15 +81,23 @@ def replacing(path: Path) -> Generator[Path]:
             draft.unlink(missing_ok=True)
 
 
+def is_folder(place: str | Path) -> bool:
+    """Whether a folder is there; a name that no path can have is none."""
+    try:
+        return Path(place).is_dir()
+    except OSError:  # too long a name
+        return False
+
+
 def yaml_text(content: object) -> str:
     """YAML in the order of `content`, in readable lines."""
     dump = cast(Callable[..., str], yaml.safe_dump)  # pyright: ignore[reportUnknownMemberType]
     return dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, lasting: bool = True) -> None:
     """Half a surrogate pair, which UTF-8 has no bytes for, is written as JSON's own escape."""
-    with replacing(path) as draft:
+    with replacing(path, lasting=lasting) as draft:
         draft.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 

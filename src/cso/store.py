@@ -137,7 +137,7 @@ class Run:
 
     def save_growing(self, tree: Tree) -> None:
         """A tree on its way, for whoever looks on; nothing is resumed from it."""
-        self._write_tree(self._growing_path(tree.seed.id), tree)
+        self._write_tree(self._growing_path(tree.seed.id), tree, lasting=False)
 
     def growing(self) -> list[Path]:
         """The files of trees on their way, also of a search that was cut off; see `read_tree`."""
@@ -146,7 +146,7 @@ class Run:
     def _growing_path(self, dialogue_id: str) -> Path:
         return self.folder / "growing" / f"{file_name(dialogue_id)}.json"
 
-    def _write_tree(self, path: Path, tree: Tree) -> None:
+    def _write_tree(self, path: Path, tree: Tree, *, lasting: bool = True) -> None:
         header: dict[str, Any] = {
             "format": FORMAT,
             "grown_from": self._grown_from(tree.seed),
@@ -159,7 +159,8 @@ class Run:
         opening = json.dumps(header, ensure_ascii=False, indent=1).removesuffix("\n}")
         backups = json.dumps([[backup.node, backup.reward] for backup in tree.backups])
         rows = ",\n  ".join(json.dumps(node_to_json(node), ensure_ascii=False) for node in tree.nodes)
-        write_text(path, f'{opening},\n "backups": {backups},\n "nodes": [\n  {rows}\n ]\n}}\n')
+        text = f'{opening},\n "backups": {backups},\n "nodes": [\n  {rows}\n ]\n}}\n'
+        write_text(path, text, lasting=lasting)
 
     def read_tree(self, path: Path) -> tuple[Tree, bool]:
         """A tree, and whether it was grown under these settings. Raises StoreError where the file is no tree."""
@@ -236,13 +237,14 @@ def _tree(content: Mapping[str, Any], path: Path) -> Tree:
     if content.get("format") != FORMAT:
         raise StoreError(f"{path}: expected a tree of format {FORMAT}, found {content.get('format')!r}")
     try:
+        nodes = nodes_from_json(content["nodes"])
         return Tree(
             dialogue_from_json(content["dialogue"]),
-            nodes_from_json(content["nodes"]),
+            nodes,
             iterations=content["iterations"],
             ends=content["ends"],
             failure=Failure(**content["failure"]) if content["failure"] else None,
-            backups=tuple(Backup(int(node), float(reward)) for node, reward in content.get("backups", ())),
+            backups=tuple(Backup(nodes[int(node)].id, float(reward)) for node, reward in content.get("backups", ())),
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StoreError(

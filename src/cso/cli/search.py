@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from cso.cli.options import Assignments, BaseUrl, Config, Model, assignments, co
 from cso.cli.progress import SearchProgress
 from cso.corpora import read_corpus
 from cso.dialogue import Dialogue
-from cso.errors import InputError
+from cso.errors import InputError, StoreError
 from cso.files import locked
 from cso.search import grow_forest
 from cso.settings import Settings, load_settings
@@ -131,7 +132,10 @@ class _Snapshots:
         written = self._written.setdefault(tree.seed.id, now)
         if now - written >= SECONDS_OF_A_TREE and now - self._latest >= SECONDS_OF_ANY:
             self._written[tree.seed.id] = self._latest = now
-            self._run.save_growing(tree)
+            try:
+                self._run.save_growing(tree)
+            except StoreError:
+                self._latest = math.inf  # nobody can look on, and the search goes on
 
 
 def _why(tree: Tree) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cso.errors import StoreError
+from cso.errors import InputError, StoreError
 from cso.files import read_jsonl
 from cso.pages import packed
 from cso.report import index_content, pairs_content, tree_content, tree_summary
+from cso.settings import ExtractSettings, load_settings
 from cso.store import Run
+from cso.tree import Tree
 
+Line = dict[str, Any]  # of the list of trees
 SHOWN = (  # files that change the page beside trees
+    "preferences/settings.yaml",
     "preferences/statistics.json",
     "preferences/pairs.jsonl",
     "models/*/metrics.jsonl",
@@ -30,30 +34,35 @@ class Shelf:
 
     run: Run
     unreadable: list[str] = field(default_factory=list[str])  # of the latest index
-    _lines: dict[Path, tuple[str, dict[str, Any] | None]] = field(default_factory=dict[Path, Any])
-    _kept: dict[str, str] | None = None  # trees, packed as they are read
+    _files: dict[str, Path] = field(default_factory=dict[str, Path])  # of trees, by the part's name
+    _lines: dict[Path, tuple[str, Line | None]] = field(default_factory=dict[Path, tuple[str, Line | None]])
 
-    def index(self) -> dict[str, Any]:
-        """The list of trees and what else the page begins with; `stamp` changes when anything that is shown does."""
+    def index(self, keep: Callable[[str, Tree], None] = lambda name, tree: None) -> dict[str, Any]:
+        """The list of trees and what else the page begins with. `keep` is given each tree that is read anew."""
         self.unreadable = []
-        lines = [line for path, growing in self._trees() if (line := self._line(path, growing=growing)) is not None]
+        lines, extracted = self._trees(keep), self._extracted()
         pairs = self.run.view("dpo")
-        parts = [line["stamp"] for line in lines]
-        parts += [_stamp(path) for pattern in SHOWN for path in sorted(self.run.folder.glob(pattern))]
+        shown = [path for pattern in SHOWN for path in sorted(self.run.folder.glob(pattern))]
+        stamps = [*(line["stamp"] for line in lines), *map(_stamp, shown), *self.unreadable]
         return index_content(
             self.run.taxonomy,
             self.run.settings.search,
-            self.run.settings.extract,
+            extracted,
             trees=lines,
             pairs=_stamp(pairs) if pairs.exists() else None,
-            stamp=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
+            unreadable=self.unreadable,
+            stamp=hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:16],
         )
 
     def everything(self) -> dict[str, str]:
         """All parts packed, for a page that is one file; what cannot be read is left out, and is in `unreadable`."""
-        self._kept = {}
-        index = self.index()
-        parts, self._kept = self._kept, None
+        parts: dict[str, str] = {}
+
+        def keep(name: str, tree: Tree) -> None:
+            parts[name] = packed(tree_content(tree, self.run.taxonomy.names))
+
+        self._lines.clear()
+        index = self.index(keep)
         if index["pairs"]:
             try:
                 parts["pairs"] = packed(self.part("pairs"))
@@ -72,39 +81,48 @@ class Shelf:
                 raise StoreError(
                     f"{path}: expected pairs as `cso extract` writes them ({error!r}); extract anew"
                 ) from error
-        for path, _ in self._trees():
-            if _name(path) == name:
-                return tree_content(self.run.read_tree(path)[0], self.run.taxonomy.names)
-        raise KeyError(name)
+        return tree_content(self.run.read_tree(self._files[name])[0], self.run.taxonomy.names)
 
-    def _trees(self) -> Iterator[tuple[Path, bool]]:
-        """Files of trees, and whether each is of one that still grows; a tree that is done is not growing as well."""
-        done = sorted((self.run.folder / "trees").glob("*.json"))
-        names = {path.name for path in done}
-        yield from ((path, False) for path in done)
-        yield from ((path, True) for path in self.run.growing() if path.name not in names)
+    def _extracted(self) -> ExtractSettings:
+        """How the pairs were taken, or would be."""
+        path = self.run.preferences / "settings.yaml"
+        try:
+            return (load_settings(path) if path.exists() else self.run.settings).extract
+        except InputError:
+            self.unreadable.append(str(path.relative_to(self.run.folder)))
+            return self.run.settings.extract
 
-    def _line(self, path: Path, *, growing: bool) -> dict[str, Any] | None:
-        """None for a tree that was grown under other settings, or that cannot be read."""
+    def _trees(self, keep: Callable[[str, Tree], None]) -> list[Line]:
+        """A line for each tree; one on its way counts where none is done, or only one that failed."""
+        unfinished = self.run.growing()  # first, since a tree is written before its snapshot is removed
+        found: dict[str, Line] = {}
+        for path in [*sorted((self.run.folder / "trees").glob("*.json")), *unfinished]:
+            waits = found.get(path.stem, {"failed": True})["failed"]
+            if waits and (line := self._line(path, keep)) is not None:
+                found[path.stem] = line
+                self._files[line["data"]] = path
+        return [found[stem] for stem in sorted(found)]
+
+    def _line(self, path: Path, keep: Callable[[str, Tree], None]) -> Line | None:
+        """None for a tree that was grown under other settings, cannot be read, or is gone."""
         try:
             stamp = _stamp(path)
             if self._lines.get(path, ("",))[0] != stamp:
                 tree, own = self.run.read_tree(path)
-                line = tree_summary(tree, growing=growing) | {"data": _name(path), "stamp": stamp}
-                self._lines[path] = stamp, line if own else None
-                if own and self._kept is not None:
-                    self._kept[_name(path)] = packed(tree_content(tree, self.run.taxonomy.names))
+                unfinished = path.parent.name == "growing"
+                names = {"name": path.stem, "data": f"tree-{path.stem}", "stamp": stamp}
+                self._lines[path] = stamp, {**tree_summary(tree, unfinished=unfinished), **names} if own else None
+                if own:
+                    keep(f"tree-{path.stem}", tree)
             return self._lines[path][1]
         except (StoreError, FileNotFoundError):
-            self.unreadable.append(str(path.relative_to(self.run.folder)))
+            if path.exists():
+                self.unreadable.append(str(path.relative_to(self.run.folder)))
+            self._lines.pop(path, None)
             return None
-
-
-def _name(path: Path) -> str:
-    return f"tree-{path.stem}"
 
 
 def _stamp(path: Path) -> str:
     """What changes when a file does."""
     there = path.stat()
-    return f"{path.name} {there.st_mtime_ns} {there.st_size}"
+    return f"{path.parent.name}/{path.name} {there.st_mtime_ns} {there.st_size}"

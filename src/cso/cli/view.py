@@ -65,7 +65,8 @@ class _Pages:
         with self.turn:
             match [unquote(part) for part in path.split("/")[1:]]:
                 case [""]:
-                    return "text/html", page(facts_of(self.run), data=None)
+                    self.shelf.index()
+                    return "text/html", page(facts_of(self.run, self.shelf.unreadable), data=None)
                 case ["overview"]:
                     return "text/html", overview(facts_of(self.run, self.shelf.unreadable))
                 case ["data", "index"]:

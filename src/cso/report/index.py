@@ -17,9 +17,13 @@ def index_content(
     *,
     trees: Sequence[Mapping[str, Any]],
     pairs: str | None,
+    unreadable: Sequence[str],
     stamp: str,
 ) -> dict[str, Any]:
-    """`trees` have `tree_summary` and where their data is; `pairs` and `stamp` change when pairs, or anything, do."""
+    """`trees`: of each its `tree_summary`, `name` in addresses, `data` (a part's name) and `stamp`.
+
+    A stamp changes when what it stands for does; `pairs` is that of the pairs, None where there are none.
+    """
     return {
         "strategies": [
             {"name": strategy.name, "definition": strategy.definition, "colour": colour(place)}
@@ -32,5 +36,6 @@ def index_content(
         "min_visits": extract.min_visits,
         "trees": list(trees),
         "pairs": pairs,
+        "unreadable": list(unreadable),
         "stamp": stamp,
     }

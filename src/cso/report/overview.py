@@ -40,7 +40,7 @@ class Figure:
     @property
     def file(self) -> Markup:
         """The standalone SVG. All its texts are escaped, so it cannot end the <script> that it lies in."""
-        return Markup(standalone(self.drawing))
+        return Markup(standalone(self.drawing, self.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def tree_content(tree: Tree, strategies: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def tree_summary(tree: Tree, *, growing: bool) -> dict[str, Any]:
+def tree_summary(tree: Tree, *, unfinished: bool) -> dict[str, Any]:
     """A tree's line in the list of trees."""
     return {
         "id": tree.seed.id,
@@ -47,7 +47,7 @@ def tree_summary(tree: Tree, *, growing: bool) -> dict[str, Any]:
         "iterations": tree.iterations,
         "ends": tree.ends,
         "failed": tree.failure is not None,
-        "growing": growing,
+        "unfinished": unfinished,
     }
 
 

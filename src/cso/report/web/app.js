@@ -20,13 +20,16 @@ const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 
 // Data lies in the page, packed, or with the server that `cso view` runs.
 async function content(name) {
   const here = document.getElementById(`data-${name}`);
-  if (here) return unpacked(here.textContent);
-  const answer = await fetch(`data/${encodeURIComponent(name)}`);
-  if (!answer.ok) throw new Error(await answer.text());
-  return answer.json();
+  return here ? unpacked(here.textContent) : (await got(`data/${encodeURIComponent(name)}`)).json();
 }
 
-let index = null; // strategies, settings and the list of trees: see site.py
+async function got(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer;
+}
+
+let index = null; // strategies, the rules of section 3, and the list of trees: see index.py
 
 function strategyName(place) {
   return place < 0 ? "no strategy" : index.strategies[place].name;
@@ -45,58 +48,75 @@ function turn(supporter, place, words, extra = {}) {
   return el(tag, { class: `turn ${supporter ? "supporter" : "seeker"}`, style: colour, dir: "auto", ...attributes }, who, words);
 }
 
-const VIEWS = { overview: () => {}, trees: showTrees, tree: showTree, pairs: showPairs };
-
-// The address after #: a section of the overview, or trees, tree=ID&node=N&at=I, pairs&text=...
+// An address within the page: a section of the overview, or trees, tree=NAME&node=N&at=I, pairs&text=...
 const asked = () => new URLSearchParams(location.hash.slice(1));
+const address = (parameters) => `#${new URLSearchParams(parameters).toString().replaceAll("=&", "&").replace(/=$/, "")}`;
 
-function viewOf(parameters) {
-  return ["trees", "tree", "pairs"].find((name) => parameters.has(name)) ?? "overview";
+function remember(parameters) {
+  if (address(parameters) !== location.hash) history.replaceState(null, "", address(parameters));
 }
 
-function goTo(parameters, { replace = true } = {}) {
-  const hash = `#${new URLSearchParams(parameters).toString().replaceAll("=&", "&").replace(/=$/, "")}`;
-  if (hash !== location.hash) history[replace ? "replaceState" : "pushState"](null, "", hash);
+const VIEWS = { overview: showSection, trees: showTrees, tree: showTree, pairs: showPairs };
+const viewOf = (parameters) => ["trees", "tree", "pairs"].find((name) => parameters.has(name)) ?? "overview";
+
+function showSection(refreshed) {
+  if (!refreshed && location.hash.length > 1) document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 
-async function route() {
-  const parameters = asked();
-  const view = viewOf(parameters);
+// What the address asks for; `refreshed` where only the run has changed, not the address.
+async function show(refreshed = false) {
+  const view = viewOf(asked());
   for (const name of Object.keys(VIEWS)) document.getElementById(`view-${name}`).hidden = name !== view;
   for (const link of document.querySelectorAll("nav.views a")) {
     if (link.dataset.view === (view === "tree" ? "trees" : view)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (view === "overview" && location.hash.length > 1) document.getElementById(location.hash.slice(1))?.scrollIntoView();
   try {
-    await VIEWS[view](parameters);
+    await VIEWS[view](refreshed);
   } catch (error) {
+    if (view === "overview") throw error;
+    forget();
     document.getElementById(`view-${view}`).replaceChildren(el("p", { role: "alert" }, `This cannot be shown: ${error.message}`));
   }
 }
 
+// After an error nothing that was made before can be gone on with.
+function forget() {
+  explorer = null;
+  held = null;
+}
+
 // A page served by `cso view` asks every other second whether the run has grown.
 async function refresh() {
+  const told = document.getElementById("gone");
   try {
     const latest = await content("index");
-    document.getElementById("gone").hidden = true;
-    if (latest.stamp === index.stamp) return;
-    index = latest;
-    const overview = await (await fetch("overview")).text();
-    const place = document.getElementById("view-overview");
-    const opened = new Set([...place.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent));
-    place.replaceChildren(...new DOMParser().parseFromString(overview, "text/html").body.childNodes);
-    for (const summary of place.querySelectorAll("details > summary")) summary.parentElement.open = opened.has(summary.textContent);
-    const view = viewOf(asked());
-    if (view !== "overview") await VIEWS[view](asked());
-  } catch {
-    document.getElementById("gone").hidden = false;
+    if (latest.stamp !== index.stamp) {
+      const overview = await (await got("overview")).text();
+      index = latest;
+      showOverview(overview);
+      await show(true);
+    }
+    told.hidden = true;
+  } catch (error) {
+    told.textContent = `What is shown may be old: ${error instanceof TypeError ? "cso view does not answer" : error.message}`;
+    told.hidden = false;
   }
+  setTimeout(refresh, 2000);
+}
+
+// The overview anew, with the same details open.
+function showOverview(html) {
+  const place = document.getElementById("view-overview");
+  const latest = new DOMParser().parseFromString(html, "text/html").body;
+  const details = [...place.querySelectorAll("details")];
+  [...latest.querySelectorAll("details")].forEach((each, at) => (each.open = details[at]?.open ?? each.open));
+  if (latest.innerHTML !== place.innerHTML) place.replaceChildren(...latest.childNodes);
 }
 
 async function start() {
   index = await content("index");
-  addEventListener("hashchange", route);
-  await route();
-  if (document.querySelector("main").dataset.live !== undefined) setInterval(refresh, 2000);
+  addEventListener("hashchange", () => show());
+  await show();
+  if (document.querySelector("main").dataset.live !== undefined) setTimeout(refresh, 2000);
 }

@@ -4,113 +4,125 @@
 
 let explorer = null;
 
-async function showTree(parameters) {
-  const id = parameters.get("tree");
-  const line = index.trees.find((tree) => tree.id === id);
+async function showTree(refreshed) {
+  const name = asked().get("tree");
+  const line = index.trees.find((tree) => tree.name === name);
   const view = document.getElementById("view-tree");
   if (!line) {
     explorer = null;
-    view.replaceChildren(el("h1", {}, "No such tree"), el("p", {}, `This run has no tree of ${JSON.stringify(id)}. `, el("a", { href: "#trees" }, "All trees")));
+    view.replaceChildren(el("h1", {}, "No such tree"), el("p", {}, `This run has no tree of ${JSON.stringify(name)}. `, el("a", { href: "#trees" }, "All trees")));
     return;
   }
-  if (explorer?.tree.id !== id || explorer.stamp !== line.stamp) {
-    const known = explorer?.tree.id === id ? explorer : null;
+  if (explorer?.line.name !== name || explorer.line.stamp !== line.stamp) {
     const tree = prepared(await content(line.data));
-    if (asked().get("tree") !== id) return; // somebody has gone on meanwhile
-    explorer = makeExplorer(view, tree, line, known);
+    if (asked().get("tree") !== name) return; // somebody has gone on meanwhile
+    if (explorer?.line.name !== name) explorer = makeExplorer(view);
+    explorer.take(tree, line);
+  } else if (refreshed) {
+    return;
   }
-  const at = parameters.has("at") ? Number(parameters.get("at")) : explorer.tree.last;
-  const node = Number(parameters.get("node") ?? explorer.node);
-  explorer.go(Number.isInteger(node) && node >= 0 && node < explorer.tree.parent.length ? node : 0, Number.isInteger(at) ? at : explorer.tree.last);
+  const { tree } = explorer;
+  const whole = (key, otherwise) => (/^\d+$/.test(asked().get(key) ?? "") ? Number(asked().get(key)) : otherwise);
+  const node = whole("node", explorer.node);
+  explorer.go(node < tree.parent.length ? node : 0, whole("at", tree.last));
 }
 
-function makeExplorer(view, tree, line, known) {
-  const made = {
-    tree,
-    stamp: line.stamp,
-    node: 0,
-    state: null,
-    marks: null,
-    open: known?.open ?? new Set([0, ...tree.gold]),
-    unsaid: known?.unsaid ?? false,
-    hidden: (node) => (made.unsaid ? !isBorn(tree, made.state, node) : !isSaid(tree, made.state, node) && node !== made.node),
-    select: (node) => made.go(node, made.state.at),
-    go,
-  };
-  const outline = makeOutline(made);
-  const slider = el("input", { type: "range", min: 0, max: tree.last, id: "at", input: () => step(Number(slider.value)) });
-  const told = el("output", { class: "note", for: "at", id: "told" });
-  const picture = el("div", { class: "picture scroll", tabindex: "0", role: "region", "aria-label": "Picture of the tree" });
-  const conversation = el("section", { class: "conversation", "aria-label": "What was said up to the selected node" });
-  const choices = el("section", { class: "choices", "aria-label": "Choices" });
-  const unsaid = el("input", { type: "checkbox", id: "unsaid", change: () => ((made.unsaid = unsaid.checked), outline.update()) });
-  unsaid.checked = made.unsaid;
+// What is shown of one tree. `take` gives it the tree, and later the same tree when that has grown.
+function makeExplorer(view) {
+  const made = { tree: null, line: null, node: 0, state: null, marks: null, open: new Set([0]), unsaid: false };
+  Object.assign(made, { take, go, hidden, select: (node) => go(node, made.state.at) });
+  const parts = partsOf(made, step);
+  view.replaceChildren(...parts.all);
 
-  view.replaceChildren(...[
-    el("p", { class: "note" }, el("a", { href: "#trees" }, "Trees"), " / ", el("bdi", {}, tree.id)),
-    el("h1", { dir: "auto" }, tree.scene || tree.id),
-    el("p", { dir: "auto", class: "situation" }, tree.situation),
-    tree.failure ? el("p", { role: "status", class: "failure" }, `This search failed: ${tree.failure}`) : null,
-    tree.last
-      ? el("div", { class: "steps" }, el("button", { click: () => step(made.state.at - 1), "aria-label": "Step back" }, "‹"), el("label", { for: "at" }, "Iteration"), slider, el("button", { click: () => step(made.state.at + 1), "aria-label": "Step on" }, "›"), told)
-      : el("p", { class: "note" }, "How this search went was not kept: it is shown as it ended."),
-    el("details", { open: true, class: "pictured" }, el("summary", {}, "Picture"), picture),
-    el("div", { class: "panes" },
-      el("div", { class: "pane" },
-        el("p", { class: "tools" },
-          el("label", { class: "check" }, unsaid, " strategies not followed"),
-          el("button", { click: openAll }, "Open all"), el("button", { click: closeAll }, "Close all")),
-        outline.box),
-      el("div", { class: "pane" }, conversation, choices)),
-  ].filter(Boolean));
-
-  function openAll() {
-    made.open = new Set(tree.parent.keys());
-    outline.update();
+  function take(tree, line) {
+    if (!made.tree) made.open = new Set([0, ...tree.gold]);
+    Object.assign(made, { tree, line, state: null });
+    parts.head.replaceChildren(...headOf(made));
+    parts.steps.hidden = tree.last === 0;
+    parts.slider.max = tree.last;
   }
 
-  function closeAll() {
-    made.open = new Set(pathTo(tree, tree.parent[made.node]));
-    outline.update();
+  function hidden(node) {
+    return made.unsaid ? !isBorn(made.tree, made.state, node) : !isSaid(made.tree, made.state, node) && node !== made.node;
   }
 
-  // Another iteration: look at what it backed up from, or stay where that says nothing.
+  // Another iteration: look at what it backed up from.
   function step(to) {
-    const at = Math.min(Math.max(to, 0), tree.last);
-    go(at === 0 ? 0 : tree.backups[at - 1][0], at);
+    const at = Math.min(Math.max(to, 0), made.tree.last);
+    go(at === 0 ? 0 : made.tree.backups[at - 1][0], at);
   }
 
   function go(node, to) {
+    const { tree } = made;
     const at = Math.min(Math.max(to, 0), tree.last);
-    const same = made.state?.at === at;
-    if (!same) {
+    const moved = made.node !== node || made.state?.at !== at;
+    if (made.state?.at !== at) {
       made.state = stateAt(tree, at);
       const path = at > 0 && at < tree.last ? pathTo(tree, tree.backups[at - 1][0]) : [];
       made.marks = { ...preferences(tree, made.state), closed: closedAt(tree, made.state), path: new Set(path) };
     }
     made.node = isBorn(tree, made.state, node) ? node : 0;
-    for (const above of pathTo(tree, tree.parent[made.node])) made.open.add(above);
-    goTo({ tree: tree.id, node: made.node, ...(at < tree.last ? { at } : {}) });
-    slider.value = at;
-    told.textContent = toldOf(made);
-    outline.update();
-    drawPicture(made, picture);
-    conversation.replaceChildren(...conversationOf(made));
-    choices.replaceChildren(...choicesOf(made));
+    if (moved) for (const above of pathTo(tree, tree.parent[made.node])) made.open.add(above);
+    remember({ tree: made.line.name, node: made.node, ...(at < tree.last ? { at } : {}) });
+    parts.slider.value = at;
+    parts.told.textContent = toldOf(made);
+    parts.outline.update(moved);
+    parts.picture.update();
+    parts.conversation.replaceChildren(...conversationOf(made));
+    const focused = parts.choices.contains(document.activeElement) ? document.activeElement.dataset.node : undefined;
+    parts.choices.replaceChildren(...choicesOf(made));
+    if (focused !== undefined) parts.choices.querySelector(`button[data-node="${focused}"]`)?.focus();
   }
   return made;
+}
+
+// The fixed parts of the view.
+function partsOf(explorer, step) {
+  const outline = makeOutline(explorer);
+  const picture = makePicture(explorer);
+  let wanted = null; // an iteration, of which only the last in a frame is shown
+  const slide = () => {
+    if (wanted === null) requestAnimationFrame(() => (step(wanted), (wanted = null)));
+    wanted = Number(slider.value);
+  };
+  const slider = el("input", { type: "range", min: 0, id: "at", input: slide });
+  const told = el("output", { class: "note", for: "at", id: "told" });
+  const arrow = (words, by, sign) => el("button", { click: () => step(explorer.state.at + by), "aria-label": words }, sign);
+  const steps = el("div", { class: "steps" }, arrow("Step back", -1, "‹"), el("label", { for: "at" }, "Iteration"), slider, arrow("Step on", 1, "›"), told);
+  const unsaid = el("input", { type: "checkbox", id: "unsaid", change: () => ((explorer.unsaid = unsaid.checked), outline.update()) });
+  const openOnly = (nodes) => ((explorer.open = new Set(nodes)), outline.update(true));
+  const head = el("div", {});
+  const conversation = el("section", { class: "conversation", "aria-label": "What was said up to the selected node" });
+  const choices = el("section", { class: "choices", "aria-label": "Choices" });
+  const tools = el("p", { class: "tools" },
+    el("label", { class: "check" }, unsaid, " strategies not followed"),
+    el("button", { click: () => openOnly(explorer.tree.parent.keys()) }, "Open all"),
+    el("button", { click: () => openOnly(pathTo(explorer.tree, explorer.tree.parent[explorer.node])) }, "Close all"));
+  const panes = el("div", { class: "panes" }, el("div", { class: "pane" }, tools, outline.box), el("div", { class: "pane" }, conversation, choices));
+  return { outline, picture, slider, told, steps, head, conversation, choices, all: [head, steps, picture.details, panes] };
+}
+
+function headOf({ tree, line }) {
+  return [
+    el("p", { class: "note" }, el("a", { href: "#trees" }, "Trees"), " / ", el("bdi", {}, tree.id)),
+    el("h1", { dir: "auto" }, tree.scene || tree.id),
+    el("p", { dir: "auto", class: "situation" }, tree.situation),
+    tree.failure ? el("p", { role: "status", class: "failure" }, `This search failed: ${tree.failure}`) : "",
+    line.unfinished ? el("p", { class: "note", role: "status" }, "This search is not finished.") : "",
+    line.iterations > tree.last ? el("p", { class: "note" }, "How this search went was not kept: it is shown as it ended.") : "",
+  ];
 }
 
 // What happened in the iteration that is shown.
 function toldOf({ tree, state, marks }) {
   const sums = `${plural(marks.paths, "valid path")}, ${plural(marks.pairs, "pair")}`;
-  if (state.at === 0) return `0 of ${tree.last}: the seed dialogue is planted; ${sums}`;
+  if (state.at === 0) return `0 of ${tree.last}: the seed dialogue is planted; ${sums}, by Q above ${index.threshold}`;
   const [bottom, reward] = tree.backups[state.at - 1];
   const grown = tree.born[bottom] === state.at;
   const leaf = grown ? tree.parent[bottom] : bottom;
   const turnOf = (node) => (node === 0 ? "the opening" : `${strategyName(tree.strategy[node])} at turn ${tree.depth[node]}`);
   const what = grown ? `selected ${turnOf(leaf)}, simulated ${strategyName(tree.strategy[bottom])} below it` : `selected the end ${turnOf(leaf)}`;
-  return `${state.at} of ${tree.last}: ${what}, backed up ${number(reward, 3)}; ${sums}`;
+  return `${state.at} of ${tree.last}: ${what}, backed up ${number(reward, 3)}; ${sums}, by Q above ${index.threshold}`;
 }
 
 function conversationOf(explorer) {
@@ -132,7 +144,7 @@ const HEADS = [
   ["P", "prior: the strategist's share for this strategy"],
   ["Q", "mean reward backed up through here"],
   ["U", "what PUCB adds for what is little explored: c P sqrt(N of the parent) / (N + 1)"],
-  ["Q+U", "PUCB: the highest is selected next"],
+  ["Q+U", "PUCB: of those that are not closed, the highest is selected next"],
   ["N", "visits"],
   ["E", "empathy, 0 to 4"],
   ["I", "information, 0 to 4"],
@@ -155,7 +167,7 @@ function choiceTable(explorer, nodes) {
     const bonus = exploration(tree, state, node);
     const said = isSaid(tree, state, node);
     const rating = said && tree.rating[node] !== null ? [...tree.rating[node]] : ["–", "–", "–", "–"];
-    const name = el("button", { class: "link", click: () => explorer.select(node), "aria-pressed": null }, strategy(tree.strategy[node]));
+    const name = el("button", { class: "link", "data-node": node, click: () => explorer.select(node) }, strategy(tree.strategy[node]));
     return el(
       "tr",
       { class: node === explorer.node ? "selected" : null, "aria-current": node === explorer.node ? "true" : null },

@@ -15,7 +15,8 @@ function makeOutline(explorer) {
   let visible = [];
   let drawnRows = "";
 
-  function update() {
+  // `found`: the selected node is to be in sight.
+  function update(found = false) {
     visible = [];
     const waiting = [0];
     while (waiting.length) {
@@ -25,8 +26,8 @@ function makeOutline(explorer) {
     }
     rows.style.height = `${visible.length * ROW}px`;
     const place = visible.indexOf(explorer.node);
-    if (place * ROW < box.scrollTop) box.scrollTop = place * ROW;
-    if ((place + 1) * ROW > box.scrollTop + box.clientHeight) box.scrollTop = (place + 1) * ROW - box.clientHeight;
+    if (found && place * ROW < box.scrollTop) box.scrollTop = place * ROW;
+    if (found && (place + 1) * ROW > box.scrollTop + box.clientHeight) box.scrollTop = (place + 1) * ROW - box.clientHeight;
     drawnRows = "";
     draw();
   }
@@ -51,7 +52,7 @@ function makeOutline(explorer) {
     const siblings = node === 0 ? [0] : shownChildren(tree.parent[node]);
     const children = shownChildren(node);
     const said = isSaid(tree, state, node);
-    const made = el(
+    return el(
       "div",
       {
         id: `row-${node}`,
@@ -71,12 +72,12 @@ function makeOutline(explorer) {
       el("span", { class: "value" }, said || node === 0 ? `Q ${number(state.q[node])} · N ${count(state.n[node])}` : `P ${number(tree.prior[node])}`),
       marksOf(explorer, node),
     );
-    return made;
   }
 
   function toggle(node, open = !explorer.open.has(node)) {
     explorer.open[open ? "add" : "delete"](node);
     update();
+    if (!visible.includes(explorer.node)) explorer.select(node); // rather than one that nobody sees
   }
 
   function press(event) {
