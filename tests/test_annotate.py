@@ -101,14 +101,6 @@ def test_all_raters_get_the_same_items_in_orders_and_on_sides_of_their_own() -> 
     assert annotation(40, seed=1).sheet("a") != sheets[0]
 
 
-def test_single_replies_are_drawn_evenly_from_their_groups() -> None:
-    groups = [
-        [Item(talk(f"{name}{n}", "Hello"), 1, (Said(name, None, f"{name}{n}"),)) for n in range(30)] for name in "abc"
-    ]
-    sources = [item.replies[0].source for item in drawn(groups, 20, seed=0)]
-    assert {name: sources.count(name) for name in "abc"} == {"a": 7, "b": 7, "c": 6}
-
-
 def test_no_item_gives_away_another() -> None:
     one = pair(1)
     shared = Item(one.history, 2, (one.replies[0], Said(REJECTED, "Affirmation", "Something else.")))

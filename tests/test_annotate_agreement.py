@@ -101,6 +101,27 @@ def test_satisfaction_is_the_mean_of_the_three_rows_in_every_column(tmp_path: Pa
     assert kappas[3].low < kappas[3].value < kappas[3].high
 
 
+def test_satisfaction_without_kappa_names_the_criterion_that_has_none(tmp_path: Path) -> None:
+    asked = annotation(12, criteria=OF_MODELS)
+
+    def judge(rater: str, same: str) -> dict[str, Any]:
+        draw = np.random.default_rng(ord(rater))
+        return saved(asked, rater, lambda _, name: "tie" if name == same else draw.choice([CHOSEN, REJECTED]).item())
+
+    read = read_ratings(store(tmp_path, asked, *(judge(rater, "Effectiveness") for rater in "abc")))
+    rows = agreement(read.ratings, read.key, draws=50).rows
+    assert rows["Acceptance"].kappa
+    assert rows["Effectiveness"].because.startswith("all marks are the same")
+    assert (rows["Satisfaction"].kappa, rows["Satisfaction"].because) == (None, "there is none for Effectiveness")
+    lone = judge("a", "Effectiveness")
+    for answer in lone["answers"]:
+        answer["marks"].pop("Acceptance")
+    read = read_ratings(store(tmp_path, asked, lone, judge("b", "")))
+    rows = agreement(read.ratings, read.key, draws=50).rows
+    assert rows["Acceptance"].because == "no item was marked by all raters"
+    assert rows["Satisfaction"].because == "there is none for Acceptance"
+
+
 def test_intervals_are_over_dialogues_not_items() -> None:
     """Twenty items of two dialogues that differ wholly are as uncertain as two."""
     key = annotation(20)

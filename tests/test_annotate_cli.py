@@ -139,6 +139,9 @@ def test_single_replies_are_marked(run: Path) -> None:
     code, said = cso("annotate", run, "--single", "--items", 9, "--raters", 2)
     assert code == 0, said
     assert "9 of 36 replies (seeds: 3, ESC-Pro(+): 3, ESC-Pro(-): 3)" in said
+    said = cso("annotate", run, "--single", "--items", 50, "--name", "all")[1]
+    assert "36 of 36 replies (" in said
+    assert "no more of the 50 asked for, since there are no others" in said
     folder = run / "annotation" / "single"
     for rater in ("rater-1", "rater-2"):
         rate(folder, rater, "seeds", single=True)
@@ -146,6 +149,17 @@ def test_single_replies_are_marked(run: Path) -> None:
     assert code == 0, said
     assert "mean, 1 to 5" in said
     assert "5.00 [5.00, 5.00]  2.00 [2.00, 2.00]  2.00 [2.00, 2.00]  2.00 [2.00, 2.00]  1.00 [1.00, 1.00]" in said
+
+
+def test_fewer_items_than_asked_for_come_with_the_reason(run: Path) -> None:
+    assert "12 of 12 pairs, of 12 dialogues" in cso("annotate", run)[1]
+    assert "no more of the 50 asked for, since there are no others" in cso("annotate", run, "--raters", 1)[1]
+    twice = [pair_row(number) | {"rejected": pair_row(99)["rejected"]} for number in range(12)]
+    write_jsonl(run / "preferences" / "pairs.jsonl", [*map(pair_row, range(12)), *twice])
+    said = cso("annotate", run, "--name", "twice")[1]
+    assert "12 of 24 pairs, of 12 dialogues" in said
+    assert "no more of the 50 asked for, since one item must not give another away" in said
+    assert "no more" not in cso("annotate", run, "--name", "few", "--items", 12)[1]
 
 
 def test_the_same_command_writes_the_same_pages_and_another_is_refused(run: Path) -> None:

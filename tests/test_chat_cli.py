@@ -100,6 +100,7 @@ def test_a_trained_model_brings_its_strategies_and_a_run_its_models(model: Path,
     ("arguments", "words"),
     [
         (("--model", "/nowhere/at/all"), "expected `tiny`, a folder"),
+        (("--model", "a" * 5000), "expected `tiny`, a folder"),
         (("--model", "m", "--run", "/nowhere"), "/nowhere"),
         (("--model", "m", "--taxonomy", "hugs"), "taxonomy hugs: expected one of"),
         (("--model", "m", "--temperature", "3"), "evaluate.temperature"),

@@ -116,6 +116,7 @@ def test_an_endpoint_that_dies_half_way_loses_nothing(run: Path) -> None:
     ("arguments", "words"),
     [
         (("--model", "/nowhere/at/all"), "expected `tiny`, a folder"),
+        (("--model", "a" * 5000), "expected `tiny`, a folder"),
         (("--model", "MODEL", "--corpus", "/nowhere.json"), "expected a readable file with dialogues"),
         (("--model", "MODEL", "--corpus", "EMPTY"), "expected dialogues, found an empty list"),
         (("--model", "MODEL", "--split", "dev"), "expected train or test"),

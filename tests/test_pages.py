@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 from browser import open_page
-from cso.pages import asset, environment, json_text, packed
+from cso.pages import environment, json_text, packed
 
+REACH = """async (places) => {
+  const refused = [];
+  document.addEventListener("securitypolicyviolation", (event) =>
+    refused.push([event.effectiveDirective, event.blockedURI]));
+  for (const place of places) {
+    await fetch(place, { mode: "no-cors" }).catch(() => {});
+    await new Promise((done) => {
+      const image = document.createElement("img");
+      image.onload = image.onerror = done;
+      image.src = place;
+      document.body.append(image);
+    });
+  }
+  return refused;
+}"""  # all that the browser refuses to fetch, by the rule that forbids it
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028\u202e&amp;\ud800 " + "word " * 10_000
 
 
@@ -33,5 +48,22 @@ def test_half_a_surrogate_pair_does_not_stop_a_page() -> None:
     assert packed("\ud800")
 
 
-def test_every_page_may_talk_to_nobody_but_its_own_server() -> None:
-    assert "default-src 'none'" in asset("cso.pages", "base.html.j2")
+def test_a_page_reaches_nothing_not_even_where_it_came_from(page: Page) -> None:
+    html = environment("cso.pages").from_string("{% extends base %}").render()
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(body=html, content_type="text/html")
+
+    own = page.context.new_page()  # in which refusals are no mistakes, as they are in `page`
+    own.route("**/*", answer)
+    own.goto("http://here.test/")
+    refused = own.evaluate(REACH, ["http://here.test/data", "https://elsewhere.test/data"])
+    assert sorted(refused) == [
+        ["connect-src", "http://here.test/data"],
+        ["connect-src", "https://elsewhere.test/data"],
+        ["img-src", "http://here.test/data"],
+        ["img-src", "https://elsewhere.test/data"],
+    ]
+    assert asked == ["http://here.test/"]

@@ -36,9 +36,11 @@ def test_the_training_example_trains_and_evaluates(tmp_path: Path) -> None:
     (tmp_path / "runs/demo/preferences").mkdir(parents=True)
     save_pairs(tmp_path / "runs/demo/preferences/pairs.jsonl")
     save_model(tmp_path / "small")
-    example = "import cso\nesc8 = cso.load_taxonomy('esc8')\n" + example.replace(
-        "tuning=", "model={'name': 'small'}, tuning="
+    short = (
+        '("dpo", "full").model_copy(update={"model": cso.TrainSettings(model={"name": "small"}).model, "tokens": 2000})'
     )
+    assert '("dpo", "full")' in example
+    example = "import cso\nesc8 = cso.load_taxonomy('esc8')\n" + example.replace('("dpo", "full")', short)
     done = subprocess.run(
         [sys.executable, "-c", example], capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
     )

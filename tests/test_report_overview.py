@@ -32,7 +32,8 @@ from cso.extract.write import Origin, write_preferences
 from cso.files import write_json, write_jsonl
 from cso.llm import Answers
 from cso.llm.chat import Completion
-from cso.report import figure_files, gather, overview, page
+from cso.report import figure_files, gather, overview
+from cso.report import page as page_text
 from cso.report.chart import Drawing, beside, standalone, ticks
 from cso.report.curves import MOST, curves, thinned
 from cso.report.figures import PLANE, counts, ranges, stages, strengths
@@ -285,6 +286,55 @@ def test_only_a_score_that_is_apart_from_all_others_is_strong(run: Run) -> None:
     assert not apart.one_test
 
 
+def test_failed_requests_are_said_beside_their_model_and_leave_nothing_strong(run: Run) -> None:
+    facts = gather(run.folder)
+    evaluation = facts.evaluations["base"]
+    for count, words in (
+        (1, "strategy by score, 1 request failed"),
+        (1200, "strategy by score, 1,200 requests failed"),
+    ):
+        scores = evaluation.scores.model_copy(update={"identity": {**evaluation.scores.identity, "failed": count}})
+        failed = replace(facts, evaluations={**facts.evaluations, "base": replace(evaluation, scores=scores)})
+        table = contents(failed).scores
+        assert table is not None
+        names = [row[0] for row in table.rows]
+        assert [name.small for name in names if isinstance(name, Cell)] == [words, *["strategy by score"] * 2]
+        assert not any(cell.strong for row in table.rows for cell in row if isinstance(cell, Cell))
+        assert "Requests that failed" in table.notes[0]
+    whole = contents(facts).scores
+    assert whole is not None
+    assert not whole.notes
+
+
+def test_equal_replies_among_verdicts_are_counted(run: Run) -> None:
+    verdicts = next(table for table in contents(gather(run.folder)).judged if table.title == "Whose reply is better")
+    assert {row[-1] for row in verdicts.rows} == {Cell("30", "3 equal replies, ties")}
+
+
+def test_figures_that_are_no_more_drawn_are_removed_and_a_users_stay(run: Run) -> None:
+    report(run)
+    figures = run.folder / "figures"
+    drawn = {path.name for path in figures.iterdir()}
+    gone = {name for name in drawn if "sft" in name}
+    assert gone
+    copy = figures / "for-the-talk.svg"
+    shutil.copy(figures / min(gone), copy)  # a user's copy of ours
+    own = {"own.svg": "<svg/>", "stages-model-mine.svg": '<svg xmlns="http://www.w3.org/2000/svg"/>', "notes.txt": ""}
+    for name, text in own.items():
+        (figures / name).write_text(text)
+    (figures / "odd.svg").write_bytes(b"\xff")
+    (figures / "folder.svg").mkdir()
+    for folder in (run.evaluation("sft"), run.model("sft")):
+        shutil.rmtree(folder)
+    report(run)
+    assert {path.name for path in figures.iterdir()} == (drawn - gone) | {*own, copy.name, "odd.svg", "folder.svg"}
+
+
+@pytest.mark.parametrize(("data", "where"), [({}, "'none'"), (None, "'self'")])
+def test_only_the_page_that_has_a_server_may_ask_it(run: Run, data: dict[str, str] | None, where: str) -> None:
+    assert f"connect-src {where};" in page_text(gather(run.folder), data)
+
+
 def test_hostile_names_are_text_everywhere(run: Run, page: Page) -> None:
     open_page(page, report(run))
     assert page.locator("main b, main img, main [onload]").count() == 0
@@ -399,7 +449,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_shown(run: Run) -> None:
 
 
 def page_of(run: Run) -> str:
-    return page(gather(run.folder), Shelf(run).everything())
+    return page_text(gather(run.folder), Shelf(run).everything())
 
 
 def test_answers_are_counted_line_by_line_and_a_line_that_is_being_written_is_not_wrong(run: Run) -> None:

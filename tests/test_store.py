@@ -147,7 +147,21 @@ def test_trees_grown_under_other_settings_are_not_of_this_run(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("row", "damage"), [(1, {"q": "high"}), (1, {"q": float("nan")}), (1, {"parent": 9999}), (1, {"strategy": "Scold"})]
+    ("row", "damage"),
+    [
+        (1, {"q": "high"}),
+        (1, {"q": float("nan")}),
+        (1, {"q": 1e999}),
+        (1, {"parent": 9999}),
+        (3, {"parent": 3}),
+        (3, {"parent": 4}),
+        (0, {"parent": 0}),
+        (2, {"id": 7}),
+        (1, {"strategy": "Scold"}),
+        (1, {"strategy": []}),
+        (1, {"prior": None}),
+        (1, {"rating": [1, 2, 3, 40]}),
+    ],
 )
 def test_a_damaged_node_is_told_and_its_tree_counts_as_missing(
     tmp_path: Path, row: int, damage: dict[str, Any]
@@ -164,7 +178,18 @@ def test_a_damaged_node_is_told_and_its_tree_counts_as_missing(
         list(run.trees())
 
 
-@pytest.mark.parametrize("broken", ["", "{", "[]", '{"format": 1}', '{"format": 9}'])
+@pytest.mark.parametrize("damage", [{"iterations": None}, {"ends": "x"}, {"backups": [[-1, 0.5]]}, {"backups": [[0]]}])
+def test_a_damaged_head_is_told(tmp_path: Path, damage: dict[str, Any]) -> None:
+    run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
+    tree = golden_tree()
+    run.save_tree(tree)
+    path = run.tree_path(tree.seed.id)
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    with pytest.raises(StoreError, match="remove it, and it is"):
+        list(run.trees())
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"format": 1}', '{"format": 9}', "[" * 100_000])
 def test_a_broken_tree_file_is_named(tmp_path: Path, broken: str) -> None:
     run = Run.create(tmp_path / "run", Settings(), TAXONOMY)
     path = run.tree_path("x")

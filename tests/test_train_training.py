@@ -230,6 +230,8 @@ def test_arguments_that_trainer_does_not_have_or_that_the_plan_decides_are_refus
 def test_a_model_that_is_not_there(pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model .*nowhere: expected `tiny`, a folder with config.json"):
         train(pairs, tmp_path / "out", settings(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match=r"model a+: expected `tiny`, a folder with config.json"):
+        train(pairs, tmp_path / "out", settings(Path("a" * 5000)))
 
 
 def test_a_tokenizer_without_chat_template(pairs: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Generator
 from dataclasses import replace
@@ -15,11 +16,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from cso.cli.report import report_command
 from cso.cli.search import search
 from cso.cli.view import serve
 from cso.errors import InputError, StoreError
+from cso.extract import pairs
+from cso.extract.rows import pair_row
 from cso.search import grow_tree
-from cso.settings import Settings
+from cso.settings import ExtractSettings, Settings, load_settings
 from cso.store import Run
 from cso.tree import Failure, Tree
 from golden_searches import TAXONOMY, Asked, golden, seed_of, settings_of
@@ -128,6 +132,38 @@ def test_the_explorer_has_the_threshold_of_the_extraction(server: ThreadingHTTPS
     run.preferences.mkdir()
     (run.preferences / "settings.yaml").write_text("extract: {threshold: 0.25}\n", encoding="utf-8")
     assert got(server, "/data/index")[1]["threshold"] == 0.25
+
+
+def test_a_run_that_is_grown_again_under_other_settings_is_followed(
+    server: ThreadingHTTPServer, run: Run, steps: list[Tree]
+) -> None:
+    run.save_tree(steps[-1])
+    run.save_tree(replace(steps[-1], seed=replace(steps[-1].seed, id="left over")))
+    assert len(got(server, "/data/index")[1]["trees"]) == 2
+    changed = load_settings(None, ["search.exploration=2"])
+    Run.create(run.folder, changed, TAXONOMY, replace=True).save_tree(steps[-1])
+    _, index = got(server, "/data/index")
+    assert (index["exploration"], [line["id"] for line in index["trees"]]) == (2.0, [steps[-1].seed.id])
+    assert "1 tree." in got(server, "/overview")[1]
+
+
+@pytest.mark.parametrize("damage", [{"weight": float("nan")}, {"chosen_prior": "x"}, {"stage": "x"}, {"chosen": []}])
+def test_damaged_pairs_are_named(
+    server: ThreadingHTTPServer, run: Run, steps: list[Tree], damage: dict[str, Any]
+) -> None:
+    row = pair_row(pairs(steps[-1], ExtractSettings())[0], TAXONOMY, {}) | damage
+    run.preferences.mkdir()
+    run.view("dpo").write_text(json.dumps(row), encoding="utf-8")
+    status, told = got(server, "/data/pairs")
+    assert (status, "extract anew" in told) == (500, True)
+    report_command(run.folder)
+    assert "preferences/pairs.jsonl" in (run.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_address_that_is_none_is_refused(server: ThreadingHTTPServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.server_port)) as raw:
+        raw.sendall(f"GET http://[ HTTP/1.0\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n".encode())
+        assert b" 400 " in raw.recv(100)
 
 
 def test_a_port_that_is_taken_is_said(server: ThreadingHTTPServer, run: Run) -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -35,7 +35,7 @@ from cso.errors import StoreError
 from cso.files import remove, write_jsonl, write_text
 from cso.settings import Objective, Settings, dump_settings, flat, settings_from
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
-from cso.tree import Backup, Failure, Root, Tree, node_to_json, nodes_from_json
+from cso.tree import Backup, Failure, Node, Root, Tree, node_to_json, nodes_from_json, number
 
 FORMAT = 1
 LONGEST_NAME = 120  # characters of an id that a file name keeps
@@ -241,15 +241,21 @@ def _tree(content: Mapping[str, Any], path: Path) -> Tree:
         return Tree(
             dialogue_from_json(content["dialogue"]),
             nodes,
-            iterations=content["iterations"],
-            ends=content["ends"],
+            iterations=int(number(content["iterations"])),
+            ends=int(number(content["ends"])),
             failure=Failure(**content["failure"]) if content["failure"] else None,
-            backups=tuple(Backup(nodes[int(node)].id, float(reward)) for node, reward in content.get("backups", ())),
+            backups=tuple(_backup(nodes, *pair) for pair in content.get("backups", ())),
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{path}: not a tree as cso writes it ({error!r}); remove it, and it is grown again"
         ) from error
+
+
+def _backup(nodes: Sequence[Node], node: int, reward: float) -> Backup:
+    if node not in range(len(nodes)):
+        raise ValueError(f"no node {node!r} to back up from")
+    return Backup(node, number(reward))
 
 
 def _no_number(name: str) -> float:
@@ -259,7 +265,7 @@ def _no_number(name: str) -> float:
 def _json(path: Path) -> dict[str, Any]:
     try:
         content: object = json.loads(_text(path), parse_constant=_no_number)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: not valid JSON ({error}); remove it, and it is made again") from error
     return cast(dict[str, Any], content) if isinstance(content, dict) else {}
 

@@ -6,12 +6,13 @@ parents come before children, and siblings lie in the taxonomy's order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cso.dialogue import Dialogue, Speaker, Turn
-from cso.rating import Rating
+from cso.rating import HIGHEST_MARK, Rating
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,38 +169,65 @@ def nodes_from_json(rows: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
     """The nodes that `node_to_json` wrote, in the same order; KeyError, TypeError or ValueError for other rows."""
     if not rows:
         raise ValueError("a tree has a root at least")
-    children: dict[int, list[int]] = {row["id"]: [] for row in rows}
-    for row in rows[1:]:
-        children[row["parent"]].append(row["id"])
+    children: list[list[int]] = [list[int]() for _ in rows]
+    for place, row in enumerate(rows):
+        parent: int | None = row["parent"]
+        known = parent in range(place) if place else parent is None
+        if row["id"] != place or not known:
+            raise ValueError(f"node {row['id']!r} with parent {parent!r} at place {place}")
+        if parent is not None:
+            children[parent].append(place)
     return tuple(
         Node(
             id=row["id"],
             parent=row["parent"],
             state=_state(row),
-            children=tuple(children[row["id"]]),
-            visits=int(row["n"]),
-            value=float(row["q"]),
-            closed=row["closed"],
-            gold=row["gold"],
+            children=tuple(below),
+            visits=int(number(row["n"])),
+            value=number(row["q"]),
+            closed=bool(row["closed"]),
+            gold=bool(row["gold"]),
         )
-        for row in rows
+        for row, below in zip(rows, children, strict=True)
     )
 
 
+def number(value: object) -> float:
+    """A finite number from a file; ValueError for anything else."""
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"expected a number, found {value!r}")
+    return float(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, found {value!r}")
+    return value
+
+
+def _rating(marks: Sequence[int] | None) -> Rating | None:
+    if marks is None:
+        return None
+    if any(mark not in range(HIGHEST_MARK + 1) for mark in marks):
+        raise ValueError(f"expected marks from 0 to {HIGHEST_MARK}, found {marks!r}")
+    return Rating(*marks)
+
+
 def _state(row: Mapping[str, Any]) -> State:
-    rating = Rating(*row["rating"]) if row.get("rating") is not None else None
+    rating = _rating(row.get("rating"))
+    if row["kind"] == "root":
+        first, greeting = Turn(Speaker.SEEKER, _text(row["seeker"])), row["supporter"]
+        return Root(
+            (Turn(Speaker.SUPPORTER, _text(greeting), row["strategy"]), first) if greeting is not None else (first,)
+        )
+    strategy, prior = _text(row["strategy"]), number(row["prior"])
     match row["kind"]:
-        case "root":
-            greeting = row["supporter"]
-            first = Turn(Speaker.SEEKER, row["seeker"])
-            return Root(
-                (Turn(Speaker.SUPPORTER, greeting, row["strategy"]), first) if greeting is not None else (first,)
-            )
         case "unexpanded":
-            return Unexpanded(row["strategy"], row["prior"])
+            return Unexpanded(strategy, prior)
         case "expanded":
-            return Expanded(row["strategy"], row["prior"], row["supporter"], row["seeker"], rating)
+            return Expanded(strategy, prior, _text(row["supporter"]), _text(row["seeker"]), rating)
         case "end":
-            return End(row["strategy"], row["prior"], row["supporter"], row["seeker"], rating)
+            farewell = row["seeker"]
+            return End(strategy, prior, _text(row["supporter"]), None if farewell is None else _text(farewell), rating)
         case kind:
             raise ValueError(f"unknown kind of node: {kind!r}")

@@ -76,7 +76,7 @@ def agreement(ratings: Sequence[Rating], key: Key, *, draws: int = 1000, seed: i
     sources = list(dict.fromkeys(source for item in key.items.values() for source in item.sources))
 
     def row(places: Sequence[int]) -> Row:
-        part = replace(table, counts=table.counts[:, places])
+        part = replace(table, criteria=[key.criteria[place] for place in places], counts=table.counts[:, places])
         numbers = _shares(part, draws, seed) if key.kind == "pair" else _means(part, sources, draws, seed)
         return Row(numbers, *_kappa(part, len(raters), draws, seed))
 
@@ -100,6 +100,7 @@ def agreement(ratings: Sequence[Rating], key: Key, *, draws: int = 1000, seed: i
 class _Table:
     """How many raters gave which mark: `counts` is [items, criteria, categories]; of each item, where it is from."""
 
+    criteria: Sequence[str]
     counts: Array
     dialogues: Sequence[str]
     sources: Sequence[str]  # of single replies
@@ -115,7 +116,7 @@ def _table(ratings: Sequence[Rating], key: Key) -> _Table:
         for name, mark in rating.marks.items():
             counts[places[rating.item], key.criteria.index(name), mark] += 1
     asked = [key.items[name] for name in items]
-    return _Table(counts, [item.dialogue for item in asked], [item.sources[0] for item in asked])
+    return _Table(key.criteria, counts, [item.dialogue for item in asked], [item.sources[0] for item in asked])
 
 
 def _rows(criteria: Sequence[str]) -> dict[str, list[int]]:
@@ -162,11 +163,16 @@ def _kappa(table: _Table, raters: int, draws: int, seed: int) -> tuple[Interval 
     shared = int(whole.sum(0).min())
     if raters < 2:
         return None, shared, "it needs two raters"
+    parts = np.where(whole[..., None], agreeing(table.counts), 0.0)
+    lacking = [name for name, kappa in zip(table.criteria, kappa_of_sums(parts.sum(0)), strict=True) if np.isnan(kappa)]
+    if len(table.criteria) > 1 and lacking:
+        return None, shared, f"there is none for {', '.join(lacking)}"
     if not shared:
         return None, 0, "no item was marked by all raters"
-    parts = np.where(whole[..., None], agreeing(table.counts), 0.0)
+    if lacking:
+        return None, shared, "all marks are the same, so that chance alone would agree always"
     found = _interval(by_dialogue(table.dialogues, parts), lambda sums: kappa_of_sums(sums).mean(-1), draws, seed)
-    return found, shared, "" if found else "all marks are the same, so that chance alone would agree always"
+    return found, shared, ""
 
 
 def _interval(totals: Array, statistic: Callable[[Array], Array], draws: int, seed: int) -> Interval | None:

@@ -109,19 +109,28 @@ def differing(candidates: Sequence[Item], criteria: Sequence[Criterion]) -> list
 def drawn(groups: Sequence[Sequence[Item]], count: int, *, seed: int) -> tuple[Item, ...]:
     """`count` items, as evenly from the groups and their dialogues as can be, else at random.
 
-    None is drawn that would give another one away, so there may be fewer. Raises InputError where there is none.
+    Groups take turns, item by item, in an order drawn anew for each round; the others go on where one has no more. None
+    is drawn that would give another one away, so there may be fewer. Raises InputError where there is none.
     """
     dice = random.Random(f"{seed}/items")
-    found: dict[str, Item] = {}
-    for place, group in enumerate(groups):
-        left = count // len(groups) + (place < count % len(groups))
-        for item in _spread(dice.sample(group, len(group))):
-            if left and not any(gives_away(item, other) for other in found.values()):
-                found[item.id] = item
-                left -= 1
-    if not found:
+    left = [_piles(dice.sample(group, len(group))) for group in groups]
+    own, every = [Counter[str]() for _ in groups], Counter[str]()  # how many are drawn of each dialogue
+    found: list[list[Item]] = [[] for _ in groups]
+    while every.total() < count and any(left):
+        for place in dice.sample(range(len(groups)), len(groups)):
+            if every.total() == count or not left[place]:
+                continue
+            dialogue = min(left[place], key=lambda id: (own[place][id], every[id]))
+            item = left[place][dialogue][0]
+            found[place].append(item)
+            own[place][dialogue] += 1
+            every[dialogue] += 1
+            for piles in left:
+                if rest := [other for other in piles.pop(dialogue, ()) if not gives_away(item, other)]:
+                    piles[dialogue] = rest
+    if not any(found):
         raise InputError("expected replies to annotate that differ, found none")
-    return tuple(found.values())
+    return tuple(item for group in found for item in group)
 
 
 def gives_away(one: Item, other: Item) -> bool:
@@ -141,14 +150,12 @@ def gives_away(one: Item, other: Item) -> bool:
     return any(reply.text in went_on for reply in short.replies)
 
 
-def _spread(items: Sequence[Item]) -> list[Item]:
-    """The first of each dialogue, then the second of each, and so on."""
-    seen: Counter[str] = Counter()
-    ranked: list[tuple[int, Item]] = []
+def _piles(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """The items of each dialogue, in their order."""
+    piles: dict[str, list[Item]] = {}
     for item in items:
-        ranked.append((seen[item.history.id], item))
-        seen[item.history.id] += 1
-    return [item for _, item in sorted(ranked, key=lambda each: each[0])]
+        piles.setdefault(item.history.id, []).append(item)
+    return piles
 
 
 def _digest(content: object) -> str:

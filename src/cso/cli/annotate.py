@@ -100,7 +100,9 @@ def _drawn(annotation: Annotation, candidates: int, asked: int) -> str:
         said[0] += f" ({', '.join(f'{name}: {sources.count(name)}' for name in dict.fromkeys(sources))})"
     said[0] += f", of {dialogues} dialogues, by {', '.join(each.name for each in annotation.criteria)}"
     if len(annotation.items) < asked:
-        said.append(f"no more of the {asked} asked for, since one item must not give another away")
+        withheld = len(annotation.items) < candidates
+        why = "since one item must not give another away" if withheld else "since there are no others"
+        said.append(f"no more of the {asked} asked for, {why}")
     if annotation.same:
         said.append(f"{annotation.same:,} pairs that read the same are left out")
     return "; ".join(said)

@@ -15,6 +15,7 @@ from rich.console import Console
 from cso.chat import Conversation, EndpointSpeaker, Screen, Session, Speaker
 from cso.cli.options import Assignments, console, need
 from cso.dialogue import Dialogue
+from cso.files import is_folder
 from cso.llm import Answers
 from cso.llm.endpoints import Endpoint
 from cso.settings import Settings, load_settings
@@ -57,7 +58,7 @@ def chat_command(
     }
     said = [f"{key}={value}" for key, value in short.items() if value is not None] + list(set_ or [])
     settings = load_settings(None, said, base=_defaults(there))
-    place = str(there.model(model)) if there and base_url is None and there.model(model).is_dir() else model
+    place = str(there.model(model)) if there and base_url is None and is_folder(there.model(model)) else model
     told = any(each.partition("=")[0].strip() == "taxonomy" for each in said)
     strategies = load_taxonomy(settings.taxonomy) if told else _strategies(place, there, local=base_url is None)
     screen = console()

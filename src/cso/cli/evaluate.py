@@ -31,6 +31,7 @@ from cso.evaluate import (
     score,
 )
 from cso.evaluate.intervals import Difference, Interval
+from cso.files import is_folder
 from cso.settings import Settings, load_settings
 from cso.store import Run
 
@@ -85,7 +86,7 @@ def evaluate(
 ) -> None:
     """Evaluate one model, unless that is done, and show its scores."""
     asked = test_items(screen, run, settings, corpus)
-    place = str(run.model(model)) if run.model(model).is_dir() and base_url is None else model
+    place = str(run.model(model)) if is_folder(run.model(model)) and base_url is None else model
     folder = run.evaluation(name)
     answers = evaluated(screen, run, settings, asked, place, folder, base_url=base_url)
     told = settings.evaluate

@@ -33,23 +33,24 @@ class Shelf:
     """The parts of a run's page by name: `index`, `pairs`, and a part for each tree."""
 
     run: Run
-    unreadable: list[str] = field(default_factory=list[str])  # of the latest index
+    trees: list[Line] = field(default_factory=list[Line])  # like the next, as the latest index has them
+    unreadable: list[str] = field(default_factory=list[str])
     _files: dict[str, Path] = field(default_factory=dict[str, Path])  # of trees, by the part's name
     _lines: dict[Path, tuple[str, Line | None]] = field(default_factory=dict[Path, tuple[str, Line | None]])
 
     def index(self, keep: Callable[[str, Tree], None] = lambda name, tree: None) -> dict[str, Any]:
         """The list of trees and what else the page begins with. `keep` is given each tree that is read anew."""
         self.unreadable = []
-        lines, extracted = self._trees(keep), self._extracted()
+        self.trees, extracted = self._trees(keep), self._extracted()
         pairs = self.run.view("dpo")
         shown = [path for pattern in SHOWN for path in sorted(self.run.folder.glob(pattern))]
-        stamps = [*(line["stamp"] for line in lines), *map(_stamp, shown), *self.unreadable]
+        stamps = [*(line["stamp"] for line in self.trees), *map(stamp, shown), *self.unreadable]
         return index_content(
             self.run.taxonomy,
             self.run.settings.search,
             extracted,
-            trees=lines,
-            pairs=_stamp(pairs) if pairs.exists() else None,
+            trees=self.trees,
+            pairs=stamp(pairs) if pairs.exists() else None,
             unreadable=self.unreadable,
             stamp=hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:16],
         )
@@ -106,12 +107,12 @@ class Shelf:
     def _line(self, path: Path, keep: Callable[[str, Tree], None]) -> Line | None:
         """None for a tree that was grown under other settings, cannot be read, or is gone."""
         try:
-            stamp = _stamp(path)
-            if self._lines.get(path, ("",))[0] != stamp:
+            latest = stamp(path)
+            if self._lines.get(path, ("",))[0] != latest:
                 tree, own = self.run.read_tree(path)
                 unfinished = path.parent.name == "growing"
-                names = {"name": path.stem, "data": f"tree-{path.stem}", "stamp": stamp}
-                self._lines[path] = stamp, {**tree_summary(tree, unfinished=unfinished), **names} if own else None
+                names = {"name": path.stem, "data": f"tree-{path.stem}", "stamp": latest}
+                self._lines[path] = latest, {**tree_summary(tree, unfinished=unfinished), **names} if own else None
                 if own:
                     keep(f"tree-{path.stem}", tree)
             return self._lines[path][1]
@@ -122,7 +123,7 @@ class Shelf:
             return None
 
 
-def _stamp(path: Path) -> str:
+def stamp(path: Path) -> str:
     """What changes when a file does."""
     there = path.stat()
     return f"{path.parent.name}/{path.name} {there.st_mtime_ns} {there.st_size}"

@@ -17,7 +17,7 @@ import typer
 
 from cso.cli.options import console
 from cso.cli.report import facts_of
-from cso.cli.shelf import Shelf
+from cso.cli.shelf import Shelf, stamp
 from cso.errors import CsoError, InputError
 from cso.report import overview, page
 from cso.store import Run
@@ -47,34 +47,43 @@ def view_command(
 def serve(run: Run, port: int) -> ThreadingHTTPServer:
     """A server that has yet to be started. Raises InputError where the port cannot be had."""
     try:
-        return ThreadingHTTPServer((HOST, port), type("Handler", (_Handler,), {"pages": _Pages(run, Shelf(run))}))
+        return ThreadingHTTPServer((HOST, port), type("Handler", (_Handler,), {"pages": _Pages(Shelf(run))}))
     except OSError as error:
         raise InputError(f"--port {port}: cannot be served ({error.strerror or error}); give another, or 0") from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pages:
     """What lies at each path. One request at a time reads the run."""
 
-    run: Run
     shelf: Shelf
     turn: threading.Lock = field(default_factory=threading.Lock)
+    told: tuple[str, ...] = ()  # what the run was told, when it was opened
 
     def at(self, path: str) -> tuple[str, str]:
         """The type and text of what lies at a path. Raises KeyError where there is nothing."""
         with self.turn:
+            self._reopen()
             match [unquote(part) for part in path.split("/")[1:]]:
                 case [""]:
                     self.shelf.index()
-                    return "text/html", page(facts_of(self.run, self.shelf.unreadable), data=None)
+                    return "text/html", page(facts_of(self.shelf), data=None)
                 case ["overview"]:
-                    return "text/html", overview(facts_of(self.run, self.shelf.unreadable))
+                    return "text/html", overview(facts_of(self.shelf))
                 case ["data", "index"]:
-                    return "application/json", json.dumps(self.shelf.index())
+                    return "application/json", json.dumps(self.shelf.index(), allow_nan=False)
                 case ["data", name]:
-                    return "application/json", json.dumps(self.shelf.part(name))
+                    return "application/json", json.dumps(self.shelf.part(name), allow_nan=False)
                 case _:
                     raise KeyError(path)
+
+    def _reopen(self) -> None:
+        """A run that is grown again under other settings is another run."""
+        folder = self.shelf.run.folder
+        told = tuple(stamp(folder / name) for name in ("settings.yaml", "taxonomy.yaml") if (folder / name).exists())
+        if self.told not in ((), told):
+            self.shelf = Shelf(Run.open(folder))
+        self.told = told
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -87,8 +96,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.FORBIDDEN, "text/plain", "only for this machine")  # not by another's name for it
             return
         try:
-            kind, text = self.pages.at(urlsplit(self.path).path)
-            self._send(HTTPStatus.OK, kind, text)
+            path = urlsplit(self.path).path
+        except ValueError:
+            self._send(HTTPStatus.BAD_REQUEST, "text/plain", "no address")
+            return
+        try:
+            self._send(HTTPStatus.OK, *self.pages.at(path))
         except KeyError:
             self._send(HTTPStatus.NOT_FOUND, "text/plain", "this run has nothing there (any more)")
         except CsoError as error:

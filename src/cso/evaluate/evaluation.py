@@ -14,7 +14,7 @@ from cso.errors import InputError, RequestError, StoreError
 from cso.evaluate.answering import Answer, Local, Model, Observe, Remote, answer
 from cso.evaluate.items import Item
 from cso.evaluate.results import load_answers, load_scores, save, score
-from cso.files import locked
+from cso.files import is_folder, locked
 from cso.llm import Answers
 from cso.llm.endpoints import Endpoint
 from cso.llm.openai import OPENAI_URL
@@ -77,7 +77,7 @@ def _identity(
 ) -> dict[str, object]:
     """All that the answers depend on."""
     return {
-        "model": Path(model.name).name if endpoint is None and _is_folder(model.name) else model.name,
+        "model": Path(model.name).name if endpoint is None and is_folder(model.name) else model.name,
         "version": f"at {endpoint.base_url or OPENAI_URL}" if endpoint else _version(model),
         "items": _digest([[dialogue_to_json(item.history), item.strategy, item.text] for item in asked]),
         "examples": _digest([dialogue_to_json(dialogue) for dialogue in examples]),
@@ -130,13 +130,6 @@ async def _opened(
         budget = settings.token_budget
         loaded = load_local(model, taxonomy, max_length=settings.max_length, token_budget=budget, say=say)
         yield Local(loaded, remembered, settings, observe)
-
-
-def _is_folder(model: str) -> bool:
-    try:
-        return Path(model).is_dir()
-    except OSError:  # too long a name
-        return False
 
 
 def _version(model: ModelSettings) -> str:

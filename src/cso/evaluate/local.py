@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from cso.errors import InputError
 from cso.evaluate.writing import NAME as GROWING
 from cso.evaluate.writing import write as written
+from cso.files import is_folder
 from cso.settings import ModelSettings, TrainSettings
 from cso.taxonomy import Taxonomy, load_taxonomy
 from cso.train.arguments import token_budget, training_device
@@ -189,8 +190,9 @@ def load_local(
 
 def version(settings: ModelSettings) -> str:
     """What changes with a model: its files, or its commit on the hub; of an adapter, its base's as well."""
-    adapter = Path(model_place(settings.name)) / "adapter_config.json"
-    if not adapter.exists():
+    place = model_place(settings.name)
+    adapter = Path(place) / "adapter_config.json"
+    if not (is_folder(place) and adapter.exists()):
         return version_of(settings)
     return f"{version_of(settings)} on {version_of(settings.model_copy(update={'name': _base(adapter)}))}"
 

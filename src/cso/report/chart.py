@@ -48,8 +48,11 @@ def inline(drawing: Drawing, name: str) -> Markup:
     )
 
 
-def standalone(drawing: Drawing) -> str:
-    """The drawing as a file: its title above, its key below, light on white, nothing from elsewhere."""
+def standalone(drawing: Drawing, name: str = "") -> str:
+    """The drawing as a file: its title above, its key below, light on white, nothing from elsewhere.
+
+    The file says its `name` within, so that `is_ours` knows it again.
+    """
     top = 28.0 if drawing.title else 0.0
     key, below = _key(drawing.key, top + drawing.height + 8, drawing.width)
     margin, width, height = 8.0, drawing.width, top + drawing.height + below
@@ -57,12 +60,17 @@ def standalone(drawing: Drawing) -> str:
     box = f"{short(-margin)} {short(-margin)} {short(width + 2 * margin)} {short(height + 2 * margin)}"
     title = words(0, 14, shortened(drawing.title, width, 14), "fig-title") if drawing.title else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="{box}" role="img" font-family="{FONTS}">'
+        f'{_head(name)} {size} viewBox="{box}" role="img" font-family="{FONTS}">'
         f"<title>{escaped(drawing.title)}</title><desc>{escaped(drawing.description)}</desc>"
         f"<style>{light_rules()}</style>"
         f'<rect x="{short(-margin)}" y="{short(-margin)}" {size} fill="#fff"/>'
         f'{title}<g transform="translate(0 {short(top)})">{drawing.body}</g>{key}</svg>\n'
     )
+
+
+def is_ours(text: str, name: str) -> bool:
+    """Whether a file of that name is a figure as `standalone` writes it, no copy under another name."""
+    return text.startswith(_head(name))
 
 
 def beside(drawings: Sequence[Drawing], title: str, *, columns: int) -> Drawing:
@@ -157,6 +165,11 @@ def plain(number: float, step: float) -> str:
     places = next((places for places in range(6) if math.isclose(round(step, places), step)), 6)
     text = f"{number:,.{places}f}"
     return text if float(text.replace(",", "")) else "0"
+
+
+def _head(name: str) -> str:
+    mark = f' id="cso-report-{name}"' if name else ""
+    return f'<svg xmlns="http://www.w3.org/2000/svg"{mark}'
 
 
 def _key(key: Iterable[tuple[str, str]], top: float, width: float) -> tuple[str, float]:

@@ -63,6 +63,7 @@ class Facts:
     asked: Sequence[Asked]
     prices: Prices
     unreadable: Sequence[str]  # files that could not be read
+    unfinished: int = 0  # trees on their way
 
 
 def gather(

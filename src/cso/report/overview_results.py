@@ -30,6 +30,10 @@ class _Column:
     better: int = 0  # 1: higher is better, -1: lower; 0: neither is made strong
 
 
+FAILED = (
+    "Requests that failed count as unreadable replies: nothing is bold while there are any. The same cso evaluate asks "
+    "them again."
+)
 COLUMNS = (
     _Column("Q, %", lambda scores: scores.strategies.Q, better=1),
     _Column("B", lambda scores: scores.strategies.B, factor=1.0, places=2, better=-1),
@@ -41,9 +45,10 @@ COLUMNS = (
 
 
 def scores_table(evaluations: Mapping[str, Evaluation]) -> Table:
-    """A row a model. Strong: better than each other model's, their intervals being apart; on one test set only."""
+    """A row a model. Strong: better than each other model's, intervals being apart; of the same turns, all answered."""
     tests = list(dict.fromkeys(test_set(each) for each in evaluations.values()))
-    best = {column.head: _best(evaluations, column) if len(tests) == 1 else None for column in COLUMNS}
+    failed = any(each.scores.failed for each in evaluations.values())
+    best = {column.head: _best(evaluations, column) if len(tests) == 1 and not failed else None for column in COLUMNS}
     rows: list[tuple[str | Cell, *tuple[Cell, ...]]] = []
     for name, each in evaluations.items():
         scores = each.scores
@@ -55,7 +60,7 @@ def scores_table(evaluations: Mapping[str, Evaluation]) -> Table:
         test = [Cell(ascii_uppercase[place % 26])] if len(tests) > 1 else []
         rows.append((Cell(name, _told(scores)), *cells, Cell(f"{scores.items:,}"), *test))
     head = (*(column.head for column in COLUMNS), "turns", *(["test set"] if len(tests) > 1 else []))
-    return Table("", head, rows, "model")
+    return Table("", head, rows, "model", [FAILED] if failed else ())
 
 
 def test_set(evaluation: Evaluation) -> str:
@@ -89,12 +94,15 @@ def judged(evaluations: Mapping[str, Evaluation]) -> list[Table]:
     for model, each in evaluations.items():
         for found in each.marks:
             means = [cell(found.means.get(name)) for name in criteria]
-            marks.append((Cell(model, f"by {found.judge}"), *means, _judged(found.judged, found.unread)))
+            count = Cell(f"{found.judged:,}", f"{found.unread:,} unread" if found.unread else "")
+            marks.append((Cell(model, f"by {found.judge}"), *means, count))
         for told in each.verdicts:
             shares = [cell(share, 100.0, 1) for share in (told.win, told.lose, told.tie)]
             itself = [NOTHING if share is None else f"{100 * share:.0f}" for share in (told.agreement, told.first)]
             name = Cell(f"{model} against {told.other}", f"by {told.judge}")
-            verdicts.append((name, *shares, *map(Cell, itself), _judged(told.judged, told.unread)))
+            apart = [(told.same, "equal replies, ties"), (told.unread, "unread")]
+            count = Cell(f"{told.judged:,}", "; ".join(f"{number:,} {what}" for number, what in apart if number))
+            verdicts.append((name, *shares, *map(Cell, itself), count))
     tables: list[Table] = []
     if marks:
         tables.append(Table("Marks of replies, 1 to 5", (*criteria, "replies"), marks, "model"))
@@ -135,18 +143,14 @@ def _best(evaluations: Mapping[str, Evaluation], column: _Column) -> str | None:
 
 
 def _told(scores: ScoresFile) -> str:
-    """How the model was asked, where that is not the plain way."""
+    """How the model was asked, where that is not the plain way, and what has no answer."""
     settings = scores.identity.get("settings")
-    if not isinstance(settings, dict):
-        return ""
-    told: dict[str, object] = settings  # pyright: ignore[reportUnknownVariableType]
+    told: dict[str, object] = settings if isinstance(settings, dict) else {}  # pyright: ignore[reportUnknownVariableType]
     baseline = told.get("baseline")
     words = [str(baseline)] if baseline not in (None, "plain") else []
-    return ", ".join([*words, *(["strategy by score"] if told.get("choose") == "score" else [])])
-
-
-def _judged(judged: int, unread: int) -> Cell:
-    return Cell(f"{judged:,}", f"{unread:,} unread" if unread else "")
+    words += ["strategy by score"] if told.get("choose") == "score" else []
+    words += [f"{scores.failed:,} request{'s' if scores.failed > 1 else ''} failed"] if scores.failed else []
+    return ", ".join(words)
 
 
 def _form(score: str) -> tuple[float, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cso.taxonomy import Taxonomy
 from cso.transcript import read_reply
+from cso.tree import number
 
 Row = Mapping[str, Any]  # a line of preferences/pairs.jsonl
 
@@ -34,19 +35,21 @@ def pairs_content(rows: Iterable[Row], taxonomy: Taxonomy) -> dict[str, Any]:
 
     def reply(row: Row, side: str) -> dict[str, Any]:
         _, strategy, text = turn(row[side][0])
-        own = {name: row[f"{side}_{name}"] for name in ("node", "prior", "q", "n", "gold", "reward")}
-        marks = [row[f"{side}_{name}"] for name in "eihs"]
-        return {**own, "strategy": strategy, "text": text, "rating": None if marks[0] is None else marks}
+        own = {name: number(row[f"{side}_{name}"]) for name in ("node", "prior", "q", "n")}
+        marks = [_known(row[f"{side}_{name}"]) for name in ("e", "i", "h", "s", "reward")]
+        rating = None if marks[0] is None else marks[:4]
+        gold = bool(row[f"{side}_gold"])
+        return {**own, "gold": gold, "strategy": strategy, "text": text, "rating": rating, "reward": marks[4]}
 
     pairs = [
         {
             "tree": row["dialogue"],
             "scene": place(row["scene"] or ""),
             "situation": place(row["situation"] or ""),
-            "turn": row["turn"],
-            "stage": row["stage"],
-            "margin": row["margin"],
-            "weight": row["weight"],
+            "turn": number(row["turn"]),
+            "stage": _known(row["stage"]),
+            "margin": _known(row["margin"]),
+            "weight": number(row["weight"]),
             "history": [turn(message) for message in row["prompt"] if message["role"] != "system"],
             "chosen": reply(row, "chosen"),
             "rejected": reply(row, "rejected"),
@@ -54,3 +57,7 @@ def pairs_content(rows: Iterable[Row], taxonomy: Taxonomy) -> dict[str, Any]:
         for row in rows
     ]
     return {"texts": list(texts), "pairs": pairs}
+
+
+def _known(value: object) -> float | None:
+    return None if value is None else number(value)

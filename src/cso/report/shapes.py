@@ -43,6 +43,12 @@ class ScoresFile(BaseModel):
     texts: dict[str, Number | Interval]
     identity: dict[str, Any] = Field(default_factory=dict[str, Any])
 
+    @property
+    def failed(self) -> int:
+        """Requests that have no answer."""
+        count = self.identity.get("failed")
+        return count if isinstance(count, int) and count > 0 else 0
+
     @model_validator(mode="after")
     def _square(self) -> ScoresFile:
         strategies = len(self.f1)

@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from cso.errors import InputError
+from cso.files import is_folder
 from cso.settings import LoraSettings, ModelSettings, TrainSettings
 from cso.train.attention import NAME as PATHS
 from cso.train.logps import reply_logps
@@ -166,13 +167,6 @@ def version_of(settings: ModelSettings) -> str:
     return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
 
 
-def is_folder(place: str) -> bool:
-    try:
-        return Path(place).is_dir()
-    except OSError:  # too long a name
-        return False
-
-
 def _config(settings: ModelSettings, place: str) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(place, trust_remote_code=settings.trust_remote_code)
@@ -202,9 +196,9 @@ def _check(name: str, config: PretrainedConfig) -> None:
 
 def _unloadable(name: str, error: Exception) -> str:
     place = Path(name)
-    if (place / "training.json").exists() and not (place / "README.md").exists():
+    if is_folder(place) and (place / "training.json").exists() and not (place / "README.md").exists():
         return f"model {name}: its training has not come to its end; the same `cso train` goes on with it"
-    if (place / "adapter_config.json").exists():
+    if is_folder(place) and (place / "adapter_config.json").exists():
         return f"model {name}: holds an adapter only; fold it into its model first (`--merge` when it is trained)"
     reason = str(error).strip().split("\n")[0]
     return (

@@ -158,6 +158,7 @@ function choicesOf(explorer) {
   const below = tree.children[node].filter((child) => isBorn(tree, explorer.state, child));
   if (node !== 0) tables.push(el("h2", {}, `Choices at turn ${tree.depth[node]}`), choiceTable(explorer, tree.children[tree.parent[node]]));
   if (below.length) tables.push(el("h2", {}, `Choices next, at turn ${tree.depth[node] + 1}`), choiceTable(explorer, below));
+  if (tables.length) tables.push(el("p", { class: "note" }, "P: the strategist's prior. Q: mean reward. U: what PUCB adds for being little visited. N: visits. E, I, H, S: the judge's marks of this very turn, 0 to 4; – where it was not asked (cso extract --judge asks about the turns of pairs)."));
   return tables;
 }
 

@@ -69,7 +69,7 @@ function makeOutline(explorer) {
       el("span", { class: "twist", "aria-hidden": "true", click: (event) => (event.stopPropagation(), toggle(node)) },
         children.length ? (explorer.open.has(node) ? "▾" : "▸") : ""),
       node === 0 ? el("span", {}, "opening") : strategy(tree.strategy[node]),
-      el("span", { class: "value" }, said || node === 0 ? `Q ${number(state.q[node])} · N ${count(state.n[node])}` : `P ${number(tree.prior[node])}`),
+      el("span", { class: "value" }, said || node === 0 ? `Q ${number(state.q[node], 3)} · N ${count(state.n[node])}` : `P ${number(tree.prior[node])}`),
       marksOf(explorer, node),
     );
   }

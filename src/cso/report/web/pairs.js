@@ -63,6 +63,7 @@ function filterBar() {
       entry("judge", "Judge's margin at most", { type: "number", step: "0.1" }),
       choice("order", "Order", Object.entries(ORDERS).map(([name, [words]]) => [name, words]))),
     el("p", { class: "note", id: "pairs-count", role: "status" }),
+    el("p", { class: "note" }, "E, I, H, S, reward: the judge's of this very turn; – where it was not asked. `cso extract --judge` asks."),
     el("div", { id: "pairs-found" }),
   ];
 }

@@ -11,10 +11,12 @@ function svg(name, attributes = {}, ...children) {
   return made;
 }
 
+const LEGEND = "A circle is a reply, in its strategy's colour; larger: more visits; ringed: the seed dialogue's; faint: closed. A green line is a valid path, a blue one the way of the iteration that is shown.";
+
 // `update` draws anew only where the state has changed; else only the selection moves. While folded it does nothing.
 function makePicture(explorer) {
   const box = el("div", { class: "picture", tabindex: "0", role: "region", "aria-label": "Picture of the tree" });
-  const details = el("details", { open: true, class: "pictured", toggle: update }, el("summary", {}, "Picture"), box);
+  const details = el("details", { open: true, class: "pictured", toggle: update }, el("summary", {}, "Picture"), box, el("p", { class: "note" }, LEGEND));
   let drawn = null; // the state that is drawn
   let circles = new Map();
 

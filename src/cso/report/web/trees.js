@@ -54,7 +54,7 @@ function treeTable(found) {
     document.querySelector(`[data-tree="${CSS.escape(first)}"]`)?.focus();
   };
   return [
-    el("table", {}, el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, rows)),
+    el("table", {}, el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col", class: head === "scene" ? "words" : null }, head)))), el("tbody", {}, rows)),
     found.length > treesShown ? el("button", { click: more }, `Show more of ${count(found.length)}`) : "",
   ];
 }
