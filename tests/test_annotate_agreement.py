@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,9 +206,48 @@ def test_what_is_judged_twice_counts_as_judged_last_and_is_said(tmp_path: Path) 
     win = agreement(read.ratings, read.key).rows["Empathy"].numbers["win"]
     assert win
     assert win.value == 1
-    assert read.notes == ["a: 6 items are there twice with different marks; the later ones count"]
+    assert read.notes == ["a: items that are there twice with different marks, of which the later ones count: 6"]
     late["answers"] += late["answers"]
     assert read_ratings(store(tmp_path, asked, late, late)[:2]).notes == []
+
+
+def test_a_later_rating_without_marks_takes_none_back(tmp_path: Path) -> None:
+    asked = annotation()
+    early = saved(asked, "a", lambda *_: CHOSEN)
+    late = saved(asked, "a", lambda *_: REJECTED, at="2026-01-02T00:00:00Z")
+    for answer in late["answers"]:
+        answer |= {"marks": {}, "comment": "Hard."}
+    late["answers"][0]["marks"] = {"Empathy": "tie"}
+    for results in ((early, late), (late, early)):
+        read = read_ratings(store(tmp_path, asked, *results))
+        found = agreement(read.ratings, read.key, draws=10)
+        assert found.raters == {"a": 6}
+        shares = [found.rows[name].numbers["win"] for name in ("Empathy", "Humanoid")]
+        assert [share.value for share in shares if share] == pytest.approx([5 / 6, 1])
+        assert {rating.comment for rating in read.ratings} == {"Hard."}
+        assert read.notes == ["a: items that are there twice with different marks, of which the later ones count: 1"]
+
+
+@pytest.mark.parametrize("extra", ["rows", "label_studio"])
+def test_a_result_with_keys_of_other_files_counts_as_a_result(tmp_path: Path, extra: str) -> None:
+    asked = annotation()
+    paths = store(tmp_path, asked, saved(asked, "a", lambda *_: CHOSEN) | {extra: 1})
+    read = read_ratings(paths)
+    assert agreement(read.ratings, read.key, draws=10).raters == {"a": 6}
+    with pytest.raises(InputError, match=r"found none; .*given yet"):
+        read_ratings([tmp_path / "tasks.json"])
+
+
+def test_half_a_surrogate_pair_is_read_in_key_and_comment(tmp_path: Path) -> None:
+    asked = replace(annotation(), told={"of": "\ud83d"})
+    result = saved(asked, "a", lambda *_: CHOSEN)
+    result["answers"][0]["comment"] = "\ud83d"
+    read = read_ratings(store(tmp_path, asked, result))
+    assert read.key.told == {"of": "\ud83d"}
+    assert read.ratings[0].comment == "\ud83d"
+    (tmp_path / "key.json").write_text("[" * 100_000)
+    with pytest.raises(StoreError, match="expected a key"):
+        load_key(tmp_path / "key.json")
 
 
 def test_nothing_marked_is_an_error(tmp_path: Path) -> None:
@@ -380,9 +420,8 @@ def relabel(task: dict[str, Any], name: str, kind: str, value: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda task: task["data"].update(annotation="elsewhere"), "belongs to annotation elsewhere"),
         (lambda task: task["data"].update(item="x"), "has item 'x'"),
-        (lambda task: task.pop("data"), "found at 0.data: Field required"),
+        (lambda task: task.pop("annotations"), "found at 0.annotations: Field required"),
         (lambda task: relabel(task, "Empathy", "choices", {"choices": ["Maybe"]}), "expected one of A is better"),
         (lambda task: relabel(task, "Empathy", "rating", {"rating": 9}), "expected A, B or tie, found 9"),
         (lambda task: relabel(task, "Mood", "choices", {"choices": ["Tie"]}), "found 'Mood'"),
@@ -396,6 +435,66 @@ def test_exports_that_are_not_of_our_tasks_are_named(tmp_path: Path, change: Any
     (tmp_path / "export.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError, match=re.escape(words)):
         read_ratings([tmp_path / "export.json"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda task: task["data"].update(annotation="elsewhere"), "belongs to annotation elsewhere"),
+        (lambda task: task.pop("data"), "found at 0.data: Field required"),
+    ],
+)
+def test_tasks_of_others_are_left_out_unless_there_are_no_others(tmp_path: Path, change: Any, words: str) -> None:
+    asked = annotation(3)
+    store(tmp_path, asked)
+    export = tmp_path / "export.json"
+    content = exported(asked, {1: CHOSEN})
+    change(content[0])
+    export.write_text(json.dumps(content), encoding="utf-8")
+    read = read_ratings([export])
+    assert read.notes == [f"{export}: tasks of other projects are left out: 1"]
+    assert len(read.ratings) == 2
+    for task in content[1:]:
+        change(task)
+    export.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(words)):
+        read_ratings([export])
+
+
+def test_annotators_without_a_name_are_told_apart_and_that_is_said(tmp_path: Path) -> None:
+    asked = annotation(4)
+    store(tmp_path, asked)
+    export = tmp_path / "export.json"
+    content = exported(asked, {1: CHOSEN, 2: REJECTED})
+    for task in content:
+        for number, labelled in enumerate(task["annotations"]):
+            labelled |= {"completed_by": None, "id": 10 * task["id"] + number}
+    content[1]["annotations"].reverse()
+    export.write_text(json.dumps(content), encoding="utf-8")
+    read = read_ratings([export])
+    found = agreement(read.ratings, read.key, draws=10)
+    assert found.raters == {"label-studio:unnamed-1": 4, "label-studio:unnamed-2": 4}
+    first = {rating.marks["Empathy"] for rating in read.ratings if rating.rater.endswith("1")}
+    assert first == {0}
+    assert read.notes == [f"{export}: annotations without annotator, told apart by their order in a task: 8"]
+
+
+def test_regions_of_other_kinds_are_left_out_and_contradictions_said(tmp_path: Path) -> None:
+    asked = annotation(2)
+    store(tmp_path, asked)
+    export = tmp_path / "export.json"
+    content = exported(asked, {1: CHOSEN})
+    relation = {"type": "relation", "from_id": "r", "to_id": "r", "direction": "right"}
+    labels = {"type": "labels", "from_name": "mood", "value": {"labels": ["sad"]}}
+    tie = {"type": "choices", "from_name": "Empathy", "value": {"choices": ["Tie"]}}
+    content[0]["annotations"][0]["result"] += [relation, labels, tie, tie]
+    export.write_text(json.dumps(content), encoding="utf-8")
+    read = read_ratings([export])
+    assert [rating.marks["Empathy"] for rating in read.ratings] == [2, 0]
+    assert sorted(read.notes) == [
+        f"{export}: criteria marked twice in one annotation, differently; the last mark counts: 1",
+        f"{export}: regions that are no mark and no comment are left out: 2",
+    ]
 
 
 def test_label_studios_tasks_are_blind(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -125,14 +126,63 @@ def test_two_evaluations_are_compared_with_satisfaction_as_a_mean(run: Path) -> 
     code, said = cso("annotate", run, "--compare", "cso", "sft", "--raters", 2)
     assert code == 0, said
     assert "11 of 11 pairs, of 11 dialogues, by Acceptance, Effectiveness, Sensitivity" in said
-    assert "1 pairs that read the same are left out" in said
+    assert "left out since both replies read the same: 1 pair" in said
     folder = run / "annotation" / "cso-against-sft"
     rate(folder, "rater-1", "cso")
     code, said = cso("agreement", folder / "rater-1.json")
     assert code == 0, said
     assert "cso against sft" in said
+    assert "11 of 11 items, of 11 dialogues; 1 rater\n" in said
     assert re.search(r"Satisfaction +100\.0 \[100\.0, 100\.0\]", said)
     assert "no kappa for Acceptance, Effectiveness, Sensitivity, Satisfaction: it needs two raters" in said
+
+
+def test_no_file_but_an_earlier_agreement_is_replaced(run: Path) -> None:
+    assert cso("annotate", run, "--items", 4, "--raters", "ann,ben")[0] == 0
+    folder = run / "annotation" / "pairs"
+    rate(folder, "ann", "ESC-Pro(+)")
+    (folder / "link.json").symlink_to("ann.json")
+    (folder / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for name in ("ann.json", "key.json", "link.json", "notes.txt", "../pairs/ann.json"):
+        code, said = cso("agreement", folder / "ann.json", "--draws", 10, "--json", folder / name)
+        assert code == 2
+        assert "no earlier agreement" in said
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    for _ in range(2):
+        assert cso("agreement", folder / "ann.json", "--draws", 10)[0] == 0
+    assert "cannot be written" in cso("agreement", folder / "ann.json", "--json", folder / ("a" * 300))[1]
+    rate(folder, "ben", "ESC-Pro(+)")
+    (folder / "ben.json").rename(folder / "agreement.json")
+    code, said = cso("agreement", folder)
+    assert code == 2
+    assert "no earlier agreement" in said
+
+
+def test_the_command_that_follows_can_be_pasted(run: Path) -> None:
+    spaced = run.rename(run.with_name("it's a run"))
+    said = cso("annotate", spaced, "--items", 2)[1]
+    command = next(line for line in said.splitlines() if "cso agreement" in line)
+    assert shlex.split(command.partition("FILES ")[2]) == ["--key", str(spaced / "annotation/pairs/key.json")]
+
+
+def test_pairs_with_half_a_surrogate_pair_are_annotated(run: Path) -> None:
+    row = pair_row(0) | {"chosen": [{"role": "assistant", "content": "(Affirmation) Good \ud83d."}]}
+    write_jsonl(run / "preferences" / "pairs.jsonl", [row])
+    code, said = cso("annotate", run, "--raters", 1)
+    assert code == 0, said
+    assert "1 of 1 pair, of 1 dialogue, by" in said
+    assert "Good \\ud83d." in (run / "annotation/pairs/rater-1.html").read_text()
+    (run / "preferences" / "pairs.jsonl").write_text("[" * 100_000)
+    assert "expected a pair" in cso("annotate", run, "--name", "other")[1]
+
+
+def test_a_stand_in_s_replies_are_told_to_be_quoted_and_models_are_not(run: Path) -> None:
+    said = cso("annotate", run, "--raters", 1)[1]
+    assert "word for word from a small corpus" in said
+    assert "word for word from a small corpus" in (run / "annotation/pairs/rater-1.html").read_text()
+    assert "small corpus" not in cso("annotate", run, "--compare", "cso", "sft", "--raters", 1)[1]
+    assert "small corpus" not in (run / "annotation/cso-against-sft/rater-1.html").read_text()
 
 
 def test_single_replies_are_marked(run: Path) -> None:
@@ -184,6 +234,7 @@ def test_the_same_command_writes_the_same_pages_and_another_is_refused(run: Path
         (("--compare", "cso", "mute"), "mute: expected replies, found strategies only"),
         (("--compare", "cso", "sft", "--single"), "expected no --compare"),
         (("--criteria", "Charm"), "expected some of Acceptance"),
+        (("--criteria", "Empathy, satisfaction"), "Satisfaction is computed"),
         (("--raters", "key"), "rater 'key'"),
         (("--raters", "0"), "from 1 to 100"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import pytest
 from playwright.sync_api import Dialog, Page, expect
 
 from browser import LAPTOP, PHONE, open_page, violations
-from cso.annotate import OF_MODELS, Annotation, Item, Said, agreement, read_ratings, write
+from cso.annotate import CRITERIA, OF_MODELS, Annotation, Item, Said, agreement, read_ratings, write
 from cso.annotate.sources import CHOSEN, REJECTED
 from test_annotate import ESC8, annotation, talk
 
@@ -46,7 +47,6 @@ def test_a_rater_goes_from_first_to_last_item_by_keyboard_alone(tmp_path: Path, 
     asked = annotation(3)
     opened(page, tmp_path, asked, begin=False)
     focus = "document.activeElement.id || document.activeElement.tagName"
-    press(page, *["Tab"] * 2)
     assert page.evaluate(focus) == "begin"
     press(page, "Enter", "1", "2", "3", "2")
     assert page.evaluate(focus) == "next"
@@ -162,11 +162,15 @@ def test_an_earlier_file_is_loaded_and_later_marks_stand(tmp_path: Path, page: P
     page.locator("#load").set_input_files(path)
     expect(page.get_by_role("status")).to_contain_text("The file's 1 answers are here")
     page.get_by_role("button", name="Go on").click()
-    assert page.locator("input:checked[type=radio]").first.input_value() == "B"
+    expect(page.get_by_role("heading", name="Item 2 of 2")).to_be_visible()
+    press(page, "Shift+Enter")
+    values = "found => found.map(each => each.value)"
+    assert page.locator("input:checked[type=radio]").evaluate_all(values) == ["B", "A", "A", "A"]
     for change, words in (
         ({"annotation": "x"}, "another annotation: x"),
         ({"rater": "b"}, "b's, and this page is rater-1's"),
         ({"answers": None}, "no result saved from such a page"),
+        ({"annotation": None}, "no result saved from such a page"),
     ):
         (tmp_path / "odd.json").write_text(json.dumps(saved | change))
         page.locator("#load").set_input_files(tmp_path / "odd.json")
@@ -174,6 +178,51 @@ def test_an_earlier_file_is_loaded_and_later_marks_stand(tmp_path: Path, page: P
     (tmp_path / "odd.json").write_text("{")
     page.locator("#load").set_input_files(tmp_path / "odd.json")
     expect(page.get_by_role("status")).to_contain_text("not JSON")
+
+
+def test_a_later_comment_in_a_file_takes_no_mark_back(tmp_path: Path, page: Page) -> None:
+    asked = annotation(1)
+    opened(page, tmp_path, asked)
+    press(page, "1", "2", "3", "2")
+    path, saved = download(page, tmp_path)
+    saved["answers"][0] |= {"marks": {"Empathy": "B"}, "comment": "Hard.", "at": "2999-01-01T00:00:00.000Z"}
+    path.write_text(json.dumps(saved))
+    page.get_by_role("button", name="Instructions").click()
+    page.locator("#load").set_input_files(path)
+    expect(page.get_by_role("status")).to_contain_text("The file's 1 answers are here")
+    _, both = download(page, tmp_path)
+    assert list(both["answers"][0]["marks"].values()) == ["B", "tie", "B", "tie"]
+    assert both["answers"][0]["comment"] == "Hard."
+
+
+@pytest.mark.parametrize(
+    "at", ["+275760-09-13T00:00:00.000Z", "-000001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"]
+)
+def test_a_time_that_no_clock_shows_does_not_stop_the_page(tmp_path: Path, page: Page, at: str) -> None:
+    asked = annotation(1)
+    path = opened(page, tmp_path, asked, begin=False)
+    odd = {asked.items[0].id: {"marks": {"Strategy": "B"}, "at": at}}
+    page.evaluate("text => localStorage.setItem(KEPT, text)", json.dumps(odd))
+    open_page(page, path)
+    page.reload()
+    page.get_by_role("button", name="Go on").click()
+    press(page, "1", "1", "1")
+    path, saved = download(page, tmp_path)
+    assert list(saved["answers"][0]["marks"].values()).count("A") == 3
+    assert saved["complete"]
+    assert len(read_ratings([path]).ratings) == 1
+
+
+def test_the_first_screen_warns_and_begins_without_scrolling(tmp_path: Path, page: Page) -> None:
+    everything = tuple(each.name for each in CRITERIA)
+    opened(page, tmp_path, replace(annotation(2, criteria=everything), notice="Quoted <b>."), begin=False)
+    expect(page.get_by_text("Quoted <b>.")).to_be_visible()
+    expect(page.get_by_text("grief, abuse or thoughts of suicide")).to_be_visible()
+    for width, height in (LAPTOP, PHONE):
+        page.set_viewport_size({"width": width, "height": height})
+        expect(page.get_by_role("button", name="Begin")).to_be_in_viewport(ratio=1)
+    press(page, "Enter")
+    expect(page.get_by_role("heading", name="Item 1 of 2")).to_be_visible()
 
 
 def test_what_is_kept_but_cannot_be_read_is_put_aside(tmp_path: Path, page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -102,7 +103,8 @@ def test_a_trained_model_brings_its_strategies_and_a_run_its_models(model: Path,
         (("--model", "/nowhere/at/all"), "expected `tiny`, a folder"),
         (("--model", "a" * 5000), "expected `tiny`, a folder"),
         (("--model", "m", "--run", "/nowhere"), "/nowhere"),
-        (("--model", "m", "--taxonomy", "hugs"), "taxonomy hugs: expected one of"),
+        (("--model", "cso"), "add --run RUN"),
+        (("--model", "tiny", "--taxonomy", "hugs"), "taxonomy hugs: expected one of"),
         (("--model", "m", "--temperature", "3"), "evaluate.temperature"),
         (("--model", "m", "--max-tokens", "0"), "evaluate.max_tokens"),
         (("--model", "m", "--base-url", "localhost"), "expected an address such as"),
@@ -112,6 +114,22 @@ def test_mistakes_are_named(arguments: tuple[str, ...], words: str) -> None:
     done = chat(*arguments, said="Hello.\n")
     assert done.status == 2
     assert words in done.mistake
+
+
+def test_a_bare_name_that_is_no_model_of_the_run_lists_those_that_are(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Settings(), ESC8)
+    assert "the run has no models yet" in chat("--model", "cso", "--run", run.folder).mistake
+    run.model("sft").mkdir(parents=True)
+    assert "the run has sft" in chat("--model", "cso", "--run", run.folder).mistake
+
+
+@pytest.mark.parametrize("change", [{"vocab_size": 9999}, {"num_attention_heads": 3}, {"pad_token_id": 10**8}])
+def test_a_config_that_does_not_fit_its_weights_is_named(tmp_path: Path, change: dict[str, int]) -> None:
+    config = save_model(tmp_path / "odd") / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    done = chat("--model", tmp_path / "odd", said="Hello.\n")
+    assert done.status == 2
+    assert f"model {tmp_path / 'odd'}: expected" in done.mistake
 
 
 def test_old_turns_that_do_not_fit_are_left_out_and_that_is_said(model: Path) -> None:

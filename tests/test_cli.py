@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -184,7 +185,27 @@ def test_a_dry_run_asks_nobody(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Estimate for 8 dialogues" in done.stdout
     assert "about $" in done.stdout
+    assert "would not start" not in done.stdout
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_says_what_is_known_of_the_cost_and_what_the_search_would_lack(tmp_path: Path) -> None:
+    told = ("--dry-run", "--max-cost", 1)
+    address = "http://127.0.0.1:9/v1"
+    some = search(tmp_path / "run", address, *told, cast__judge__price="[100, 100]", limit=1)
+    assert some.returncode == 0, some.stderr
+    assert "Estimate for 1 dialogue, from 1 " in some.stdout
+    lacking = "test-seeker, test-strategist, test-supporter"
+    assert re.search(rf"at least \$\d+\.\d\d \(no price is known of {lacking}\)", some.stdout)
+    assert f"limits.max_cost needs the price of {lacking}, which is not known" in some.stdout
+    none = search(tmp_path / "run", address, "--dry-run", limit=1)
+    assert "cost unknown" in none.stdout
+    assert "would not start" not in none.stdout
+
+
+def test_the_help_of_settings_fits_every_command() -> None:
+    for name in ("search", "evaluate", "train"):
+        assert "src/cso/settings.py" in cso(name, "--help").stdout
 
 
 def test_an_endpoint_that_is_down_is_told_in_seconds(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import cso as cso_apart
+from cso.cli.evaluate import show_difference
 from cso.cli.main import app
+from cso.cli.options import console
 from cso.corpora import read_corpus
 from cso.errors import CsoError
+from cso.evaluate.intervals import Difference
 from cso.settings import Settings
 from cso.store import Run
 from cso.taxonomy import dump_taxonomy, load_taxonomy
@@ -85,7 +89,7 @@ def test_two_models_are_scored_compared_and_reported(run: Path, model: Path) -> 
     compared = cso("compare", run, "one", "two")
     assert compared.returncode == 0, compared.stderr
     assert "one - two" in compared.stdout
-    assert "unreadable  -1.0000" in compared.stdout
+    assert "unreadable  -100.0" in compared.stdout
     reported = cso("report", run)
     assert reported.returncode == 0, reported.stderr
     page = Texts()
@@ -93,6 +97,14 @@ def test_two_models_are_scored_compared_and_reported(run: Path, model: Path) -> 
     assert page.outside == []
     scores = json.loads((run / "evaluation" / "one" / "scores.json").read_text())
     assert any(f"{100 * scores['strategies']['Q']['value']:.1f}" in words for words in page.words)
+
+
+def test_differences_are_printed_in_percentage_points_like_the_scores(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {"Q": Difference(0.0319, 0.009, 0.06, 0.0071), "B": Difference(-0.256, -0.45, 0.087, 0.00001)}
+    show_difference(console(), "cso", "sft", found)
+    said = [re.split(r"  +", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    assert ["Q", "+3.2", "[+0.9, +6.0]", "0.007"] in said
+    assert ["B", "-0.26", "[-0.45, +0.09]", "<0.001"] in said
 
 
 def test_an_endpoint_that_dies_half_way_loses_nothing(run: Path) -> None:
@@ -216,7 +228,15 @@ def test_toxicity_is_rated_by_group_offline_and_by_an_endpoint(run: Path) -> Non
     Run.open(run).save_seeds(read_corpus("bundled", load_taxonomy("esc8")).dialogues[:5])
     screened = cso("toxicity", run, "--set", "evaluate.draws=50")
     assert screened.returncode == 0, screened.stderr
-    for words in ("seed seekers", "seed supporters", "chosen", "rejected - chosen", "profanity", "a screen"):
+    for words in (
+        "seed seekers",
+        "seed supporters",
+        "chosen",
+        "share, %",
+        "rejected minus chosen",
+        "profanity",
+        "a screen",
+    ):
         assert words in screened.stdout
     groups = json.loads((run / "toxicity/words.json").read_text())["groups"]
     assert groups.keys() == {"seed seekers", "seed supporters", "seekers", "chosen", "rejected"}

@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 
 from browser import PHONE, open_page, violations
 from cso.cli.main import app
+from cso.cli.report import facts_of
 from cso.cli.shelf import Shelf
 from cso.dialogue import Dialogue, Speaker, Turn
-from cso.evaluate import Answer, items, score
+from cso.evaluate import Answer, compare, items, load_answers, score
 from cso.evaluate.intervals import Difference, Interval
 from cso.evaluate.judging import CRITERIA, Marks, Verdicts
 from cso.evaluate.results import save
@@ -35,10 +36,11 @@ from cso.llm.chat import Completion
 from cso.report import figure_files, gather, overview
 from cso.report import page as page_text
 from cso.report.chart import Drawing, beside, standalone, ticks
-from cso.report.curves import MOST, curves, thinned
+from cso.report.curves import KINDS, MOST, curves, lines, thinned
 from cso.report.figures import PLANE, counts, ranges, stages, strengths
 from cso.report.overview import contents
-from cso.report.overview_tables import Cell
+from cso.report.overview_tables import Cell, calls_table
+from cso.report.shapes import MetricsLine
 from cso.settings import ExtractSettings, Settings
 from cso.store import Run
 from cso.taxonomy import Strategy, Taxonomy
@@ -186,6 +188,8 @@ def test_stems_of_strengths_go_from_one_to_the_strength() -> None:
         ((number(s, "x1") - zero) / unit, (number(s, "x2") - zero) / unit) for s in shapes(drawing, "line", "fig-stem")
     ]
     assert [x for pair in ends for x in pair] == pytest.approx([1, 2.5, 1, 0, 1, 1], abs=0.02)
+    axis = shapes(drawing, "line", "fig-axis")
+    assert min(number(each, "x1") for each in axis) <= zero - 5.5  # half of the widest mark
 
 
 def test_bars_of_chosen_and_rejected_are_as_long_as_the_counts() -> None:
@@ -207,6 +211,18 @@ def test_a_curve_passes_through_its_numbers_and_a_long_one_keeps_its_peaks() -> 
     assert len(kept) <= MOST
     assert {(7777.0, 2.0), (3333.0, 0.0)} <= set(kept)
     assert kept == sorted(kept)
+
+
+def test_accuracy_begins_where_rewards_no_longer_tie() -> None:
+    def drawn(margin: float, kind: str) -> Any:
+        first = {"step": 0, "eval_rewards/margins": margin, "eval_rewards/accuracies": 0.0, "eval_loss": 0.7}
+        then = {"step": 9, "eval_rewards/margins": 0.5, "eval_rewards/accuracies": 0.6, "eval_loss": 0.6}
+        return lines([MetricsLine.model_validate(each) for each in (first, then)], KINDS[kind])
+
+    assert drawn(0.0, "reward accuracy") == {"held out": [(9, 0.6)]}
+    assert drawn(0.2, "reward accuracy") == {"held out": [(0, 0.0), (9, 0.6)]}  # a loss without a reference
+    assert drawn(0.0, "reward margin") == {"held out": [(0, 0.0), (9, 0.5)]}
+    assert drawn(0.0, "loss") == {"held out": [(0, 0.7), (9, 0.6)]}
 
 
 @given(st.floats(-1e30, 1e30), st.floats(-1e30, 1e30))
@@ -248,7 +264,8 @@ def test_the_page_has_the_numbers_of_the_files(run: Run, page: Page) -> None:
     assert "2 trees, 1 of which failed" in data
     assert "the endpoint said" in (page.locator("#data details").first.text_content() or "")
     assert re.search(r"supporter\s+3\s+3,000\s+150", page.locator("#cost table").inner_text())
-    assert re.search(r"rejected less chosen\s+\+1.00", page.locator("#toxicity").inner_text())
+    assert re.search(r"rejected minus chosen\s+\+1.00", page.locator("#toxicity").inner_text())
+    assert page.locator("#toxicity thead th").first.inner_text() == "share"  # of texts with a word of the list
     assert "by j" in page.locator("#results").inner_text()
     heat = page.locator(".heat").nth(1).locator("tbody tr")
     rows = json.loads((run.evaluation("sft") / "scores.json").read_text())["confusion"]
@@ -284,6 +301,81 @@ def test_only_a_score_that_is_apart_from_all_others_is_strong(run: Run) -> None:
     assert apart.scores is not None
     assert not any(cell.strong for row in apart.scores.rows for cell in row if isinstance(cell, Cell))
     assert not apart.one_test
+
+
+def shelf_of(run: Run) -> Shelf:
+    shelf = Shelf(run)
+    shelf.index()
+    return shelf
+
+
+def test_each_model_is_compared_with_base_and_with_sft_on_the_same_turns(run: Run, page: Page) -> None:
+    third = f"cso {MARKUP[:9]}"
+    evaluate(run, "others", [talk("t")], 3)
+    identity = json.loads((run.evaluation("others") / "scores.json").read_text())
+    write_json(run.evaluation("others") / "scores.json", identity | {"identity": {"items": "y"}})
+    facts = facts_of(shelf_of(run))
+    assert [(each.one, each.other) for each in facts.comparisons] == [("sft", "base"), (third, "base"), (third, "sft")]
+    answers = load_answers(run.evaluation(third)), load_answers(run.evaluation("sft"))
+    found = compare(*answers, NAMES)
+    assert facts.comparisons[-1].scores["B"] == (found["B"].value, found["B"].low, found["B"].high, found["B"].p)
+    open_page(page, report(run))
+    row = page.locator("#results table").nth(1).locator("tbody tr").last.inner_text()
+    for name, factor, form in (("Q", 100, "+.1f"), ("B", 1, "+.2f"), ("Q_W", 100, "+.1f"), ("accuracy", 100, "+.1f")):
+        value, low, high = (
+            format(factor * end, form) for end in (found[name].value, found[name].low, found[name].high)
+        )
+        assert re.search(rf"{re.escape(f'{value}')}\s+{re.escape(f'{low} to {high}, p = {found[name].p:.3f}')}", row)
+    assert "minus sft" in row
+
+
+def test_comparisons_are_made_once_and_what_cannot_be_read_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = facts_of(shelf_of(run)).comparisons
+    replies = run.evaluation("sft") / "replies.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr("cso.cli.report.load_answers", None)
+        assert facts_of(shelf_of(run)).comparisons == first
+    replies.write_text("{}\n")
+    facts = facts_of(shelf_of(run))
+    assert [each.other for each in facts.comparisons] == ["base"]
+    assert facts.unreadable == ["evaluation/sft/replies.jsonl"]
+    replies.unlink()
+    assert facts_of(shelf_of(run)).unreadable == ["evaluation/sft/replies.jsonl"]
+
+
+def test_without_base_and_sft_every_two_of_a_few_are_compared(run: Run) -> None:
+    for name in ("base", "sft"):
+        run.evaluation(name).rename(run.evaluation(f"my-{name}"))
+    assert len(facts_of(shelf_of(run)).comparisons) == 3
+    for name in ("more", "many"):
+        shutil.copytree(run.evaluation("my-sft"), run.evaluation(name))
+    assert not facts_of(shelf_of(run)).comparisons
+
+
+def test_scores_of_words_that_nobody_wrote_are_explained(run: Run) -> None:
+    facts = gather(run.folder)
+    evaluation = facts.evaluations["base"]
+    scores = evaluation.scores.model_copy(update={"texts": {}})
+    mute = contents(
+        replace(facts, evaluations={**facts.evaluations, "base": replace(evaluation, scores=scores)})
+    ).scores
+    assert mute is not None
+    assert "no replies were written" in mute.notes[0]
+
+
+def test_a_model_that_ran_here_is_called_as_its_evaluation_and_costs_nothing(run: Run) -> None:
+    row = {"role": "strategist", "model": "472212767ddab8a0", "prompt_tokens": 0, "completion_tokens": 0}
+    served = {"role": "supporter", "model": "m", "prompt_tokens": 1000, "completion_tokens": 0}
+    write_jsonl(run.evaluation("sft") / "answers.jsonl", [row, row])
+    facts = gather(run.folder, stand_in=True)
+    *_, one, total = calls_table(facts).rows
+    assert one == (Cell("sft", "evaluation, strategist"), Cell("2"), Cell("0"), Cell("0"), Cell("none"))
+    assert total[-1] == Cell("none")
+    write_jsonl(run.evaluation("base") / "answers.jsonl", [served])
+    for prices, said, whole in (({"m": (2.0, 0.0)}, "0.00", "0.00"), ({}, "price not known", "price not known")):
+        rows = calls_table(gather(run.folder, stand_in=True, prices=prices)).rows
+        assert [row[-1] for row in rows if row[0] == Cell("m", "evaluation base, supporter")] == [Cell(said)]
+        assert rows[-1][-1] == Cell(whole)
 
 
 def test_failed_requests_are_said_beside_their_model_and_leave_nothing_strong(run: Run) -> None:

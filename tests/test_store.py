@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from cso.dialogue import Dialogue, Speaker, Turn, dialogue_from_json, dialogue_to_json
 from cso.errors import InputError, StoreError
-from cso.files import locked
+from cso.files import locked, write_text
 from cso.search import grow_tree
 from cso.settings import Settings, load_settings, settings_from
 from cso.store import Run, file_name
@@ -206,6 +206,35 @@ def test_two_processes_cannot_work_in_one_run(tmp_path: Path) -> None:
     assert "another process is at work there" in other.stderr
     again = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert again.returncode == 0
+
+
+def test_a_symlink_stays_and_what_it_points_to_is_written(tmp_path: Path) -> None:
+    target, link, dangling = tmp_path / "there" / "file", tmp_path / "link", tmp_path / "dangling"
+    write_text(target, "old")
+    link.symlink_to(target)
+    dangling.symlink_to("new")
+    write_text(link, "new")
+    write_text(dangling, "new")
+    assert link.is_symlink()
+    assert dangling.is_symlink()
+    assert target.read_text() == (tmp_path / "new").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["dangling", "file", "link", "new", "there"]
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(pipe, "said")
+    assert os.read(reader, 10) == b"said"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path) -> None:
+    path = tmp_path / f"{'𝒜' * 60}.html"  # 245 bytes
+    write_text(path, "long")
+    assert path.read_text() == "long"
 
 
 def test_a_full_disk_is_a_store_error_and_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,20 +62,33 @@ def locked(folder: Path) -> Generator[None]:
 def replacing(path: Path, *, lasting: bool = True) -> Generator[Path]:
     """A place to write what `path` is to hold; it becomes `path` at the end, and is gone if anything went wrong.
 
-    Folders on the way are made. `lasting`: whether it outlives a power cut, which takes milliseconds.
+    Folders on the way are made. `lasting`: whether it outlives a power cut, which takes milliseconds. A symlink stays,
+    and what it points to is replaced; devices and pipes are never replaced, but written to as they are.
     """
-    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        if lasting:
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-        os.replace(draft, path)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            yield path
+            return
+        target = path.resolve() if path.is_symlink() else path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _draft(target) as draft:
+            yield draft
+            if lasting:
+                with draft.open("rb") as file:
+                    os.fsync(file.fileno())
+            os.replace(draft, target)
     except OSError as error:
         raise StoreError(
             f"{path}: cannot be written: {error.strerror or error}; free the folder, or choose another"
         ) from error
+
+
+@contextmanager
+def _draft(path: Path) -> Generator[Path]:
+    """Another name beside `path`, at most 50 characters of it, so that it fits where `path` does; free again after."""
+    draft = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
+    try:
+        yield draft
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)

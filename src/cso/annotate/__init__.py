@@ -4,7 +4,7 @@ from cso.annotate.agreement import Agreement, Rating, Row, agreement, fleiss_kap
 from cso.annotate.criteria import CRITERIA, OF_MODELS, OF_PAIRS, OF_REPLIES, Criterion, chosen_criteria
 from cso.annotate.items import Annotation, Item, Said, draw
 from cso.annotate.key import Key, load_key
-from cso.annotate.results import Read, read_ratings
+from cso.annotate.results import Read, is_agreement, read_ratings
 from cso.annotate.sources import of_evaluations, of_pairs, of_replies
 from cso.annotate.writing import write
 
@@ -26,6 +26,7 @@ __all__ = [
     "chosen_criteria",
     "draw",
     "fleiss_kappa",
+    "is_agreement",
     "load_key",
     "of_evaluations",
     "of_pairs",

@@ -76,7 +76,7 @@ function show(section) {
   for (const id of ["start", "item", "end"]) part(id).hidden = id !== section;
   part("help").hidden = section === "start";
   window.scrollTo(0, 0);
-  part(section).querySelector("h1").focus({ preventScroll: true });
+  (section === "start" ? part("begin") : part(section).querySelector("h1")).focus({ preventScroll: true });
 }
 
 function showItem(to) {
@@ -190,7 +190,7 @@ async function load(file) {
     const found = opened(await file.text());
     answers = merged(merged(answers, recalled() ?? {}), found);
     store();
-    part("say").textContent = `The file's ${Object.keys(found).length} answers are here; where you had answered too, the later one stands.`;
+    part("say").textContent = `The file's ${Object.keys(found).length} answers are here; where you had answered too, the later marks stand.`;
   } catch (error) {
     part("say").textContent = error.message;
   }
@@ -263,3 +263,4 @@ part("marks").addEventListener("submit", (event) => event.preventDefault());
 part("count").textContent = told.items.length;
 part("criteria").append(...told.criteria.flatMap(({ name, definition }) => [make("dt", {}, name), make("dd", {}, definition)]));
 refresh();
+part("begin").focus({ preventScroll: true });

@@ -3,9 +3,10 @@
    last change, `seconds` how long the item was looked at. Nothing here touches the page. */
 const told = JSON.parse(document.getElementById("data").textContent);
 const VALUES = told.kind === "pair" ? ["A", "tie", "B"] : Array.from({ length: told.highest }, (_, place) => place + 1);
+const LATEST = Date.UTC(9000, 0); // later ones could not be counted on, nor read by others
 const KEPT = `cso-annotation/${told.annotation}/${told.rater}`;
 
-/** Of anything that was read, what this page could have written. */
+/** Of anything that was read, what this page could have written; of a time that no clock shows, the earliest. */
 function cleaned(found) {
   const answers = {};
   for (const { id } of told.items) {
@@ -18,17 +19,20 @@ function cleaned(found) {
     }
     const comment = typeof answer.comment === "string" ? answer.comment : "";
     const seconds = answer.seconds > 0 && Number.isFinite(answer.seconds) ? answer.seconds : 0;
-    answers[id] = { marks, comment, at: new Date(time).toISOString(), seconds };
+    answers[id] = { marks, comment, at: new Date(time > 0 && time < LATEST ? time : 0).toISOString(), seconds };
   }
   return answers;
 }
 
-/** Of each item the answer changed last; of equal ones that with the longer time. */
+/** Of each item the answer changed last; of equal ones that with the longer time. Where it lacks a mark, which nobody
+    can take back, that of the other stands. */
 function merged(one, other) {
   const both = { ...one };
   for (const [id, answer] of Object.entries(other)) {
-    const mine = both[id];
-    if (!mine || answer.at > mine.at || (answer.at === mine.at && answer.seconds > mine.seconds)) both[id] = answer;
+    const mine = both[id] ?? answer;
+    const later = answer.at > mine.at || (answer.at === mine.at && answer.seconds > mine.seconds);
+    const [first, last] = later ? [mine, answer] : [answer, mine];
+    both[id] = { ...last, marks: { ...first.marks, ...last.marks } };
   }
   return both;
 }
@@ -88,7 +92,8 @@ function opened(text) {
   } catch {
     throw new Error("This file is no result: it is not JSON.");
   }
-  if (!Array.isArray(content?.answers)) throw new Error("This file is no result saved from such a page.");
+  const named = typeof content?.annotation === "string" && typeof content.rater === "string";
+  if (!named || !Array.isArray(content.answers)) throw new Error("This file is no result saved from such a page.");
   if (content.annotation !== told.annotation) {
     throw new Error(`This file belongs to another annotation: ${content.annotation}, and this page to ${told.annotation}.`);
   }

@@ -37,11 +37,12 @@ OF_PAIRS = ("Empathy", "Information", "Humanoid", "Strategy")  # Table 1
 def chosen_criteria(names: Sequence[str]) -> tuple[Criterion, ...]:
     """The criteria of these names, whatever their case. Raises InputError."""
     known = {criterion.name.casefold(): criterion for criterion in CRITERIA}
-    wrong = [name for name in names if name.strip().casefold() not in known]
+    told = {name: name.strip().casefold() for name in names}
+    wrong = [name for name in names if told[name] not in known]
     if wrong or not names:
-        mean = "; Satisfaction is computed, not asked for" if "satisfaction" in map(str.casefold, wrong) else ""
+        mean = "; Satisfaction is computed, not asked for" if "satisfaction" in told.values() else ""
         raise InputError(
             f"criteria: expected some of {', '.join(each.name for each in CRITERIA)}, found "
             f"{', '.join(map(repr, wrong)) or 'none'}{mean}"
         )
-    return tuple(dict.fromkeys(known[name.strip().casefold()] for name in names))
+    return tuple(dict.fromkeys(known[told[name]] for name in names))

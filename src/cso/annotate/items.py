@@ -51,7 +51,10 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What all raters are asked. `told` says how it was drawn; `same`: pairs left out since they read the same."""
+    """What all raters are asked. `told` says how it was drawn; `same`: pairs left out since they read the same.
+
+    `notice` is what raters are to know of the replies before they begin.
+    """
 
     kind: Kind
     criteria: tuple[Criterion, ...]
@@ -59,6 +62,7 @@ class Annotation:
     seed: int
     told: Mapping[str, str | int]
     same: int = 0
+    notice: str = ""
 
     @property
     def id(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -79,7 +80,8 @@ def save_key(path: Path, key: Key) -> None:
 def load_key(path: Path) -> Key:
     """Raises InputError where there is none, StoreError where the file is none of ours."""
     try:
-        return Key.model_validate_json(path.read_text(encoding="utf-8"))
+        content: object = json.loads(path.read_text(encoding="utf-8"))
+        return Key.model_validate(content)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such key; `cso annotate` writes it to RUN/annotation/NAME/key.json") from error
     except ValidationError as error:
@@ -88,5 +90,5 @@ def load_key(path: Path) -> Key:
         raise StoreError(
             f"{path}: expected a key as cso writes it, found {place or 'a file'}: {first['msg']}"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: cannot be read: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: expected a key as cso writes it; it cannot be read: {error}") from error

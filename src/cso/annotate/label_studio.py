@@ -5,6 +5,8 @@ Tasks are as blind as pages. All raters of a project see the same tasks, so each
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -20,6 +22,7 @@ from cso.errors import InputError
 from cso.evaluate.judging import HIGHEST
 
 _CHOICES = {"A is better": "A", "Tie": "tie", "B is better": "B"}
+_TYPES = ("choices", "rating", "textarea")  # of regions that the configuration makes
 
 
 def tasks(annotation: Annotation) -> list[dict[str, Any]]:
@@ -94,36 +97,55 @@ class _Person(BaseModel):
 
 
 class _Region(BaseModel):
-    from_name: str
+    from_name: str = ""  # relations have no name and no value
     type: str
-    value: dict[str, Any]
+    value: dict[str, Any] = {}
 
 
 class _Labelled(BaseModel):
+    id: int | None = None
     completed_by: int | str | _Person | None = None
     was_cancelled: bool = False
     result: list[_Region]
     created_at: AwareDatetime | None = None
     updated_at: AwareDatetime | None = None
 
-    @property
-    def rater(self) -> str:
-        by = self.completed_by
-        return f"label-studio:{(by.email or by.id) if isinstance(by, _Person) else by}"
-
 
 class _Task(BaseModel):
     data: _TaskData
     annotations: list[_Labelled]
 
+    def by_rater(self) -> Iterator[tuple[str, _Labelled]]:
+        """What was not skipped; those who are not named are numbered, in the order in which they began."""
+        unnamed = 0
+        for labelled in sorted(self.annotations, key=lambda each: each.id or 0):
+            by = labelled.completed_by
+            unnamed += by is None
+            name = f"unnamed-{unnamed}" if by is None else (by.email or by.id) if isinstance(by, _Person) else by
+            if not labelled.was_cancelled:
+                yield f"label-studio:{name}", labelled
+
 
 _TASKS = TypeAdapter(list[_Task])
 
 
-def exported(path: Path, content: list[Any], key: Key) -> list[Rating]:
-    """The ratings of an export, each annotator as a rater; skipped tasks have none. Raises InputError."""
+def annotation_of(task: object) -> str | None:
+    """The annotation that a task names; None if it is no task of ours."""
+    match task:
+        case {"data": {"annotation": str(name)}}:
+            return name
+        case _:
+            return None
+
+
+def exported(path: Path, content: list[Any], key: Key) -> tuple[list[Rating], list[str]]:
+    """The ratings of an export, each annotator as a rater, and what is to be said of it. Raises InputError.
+
+    Skipped tasks have no ratings; tasks of other projects are left out, unless there are no others.
+    """
+    own = [task for task in content if annotation_of(task) == key.annotation]
     try:
-        found = _TASKS.validate_python(content)
+        found = _TASKS.validate_python(own or content)
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(
@@ -135,19 +157,25 @@ def exported(path: Path, content: list[Any], key: Key) -> list[Rating]:
             raise InputError(
                 f"{path}: belongs to annotation {task.data.annotation}, the key to {key.annotation}; give its own key"
             )
-    return [
-        _rating(path, task.data.item, labelled, key)
+    said = Counter[str]()
+    if own:
+        said["tasks of other projects are left out"] = len(content) - len(own)
+    ratings = [
+        _rating(path, task.data.item, rater, labelled, key, said)
         for task in found
-        for labelled in task.annotations
-        if not labelled.was_cancelled
+        for rater, labelled in task.by_rater()
     ]
+    return ratings, [f"{path}: {what}: {count}" for what, count in said.items() if count]
 
 
-def _rating(path: Path, item: str, labelled: _Labelled, key: Key) -> Rating:
+def _rating(path: Path, item: str, rater: str, labelled: _Labelled, key: Key, said: Counter[str]) -> Rating:
+    """What one annotator said of a task; what is odd about it is counted in `said`."""
     swapped = item in key.label_studio.swapped
     marks: dict[str, object] = {}
     comment = ""
+    said["annotations without annotator, told apart by their order in a task"] += labelled.completed_by is None
     for region in labelled.result:
+        before = marks.get(region.from_name)
         match region.type, region.value:
             case "choices", {"choices": [str(choice)]} if choice in _CHOICES:
                 marks[region.from_name] = _CHOICES[choice]
@@ -155,10 +183,14 @@ def _rating(path: Path, item: str, labelled: _Labelled, key: Key) -> Rating:
                 marks[region.from_name] = rating
             case "textarea", {"text": [*texts]}:
                 comment = " ".join(map(str, texts))
+            case kind, _ if kind not in _TYPES:
+                said["regions that are no mark and no comment are left out"] += 1
             case kind, value:
                 raise InputError(
                     f"{path}: item {item}: {region.from_name}: expected one of {', '.join(_CHOICES)}, a rating or a "
                     f"comment, found {kind} {str(value)[:60]}; use the configuration of config.xml"
                 )
+        twice = before is not None and before != marks[region.from_name]
+        said["criteria marked twice in one annotation, differently; the last mark counts"] += twice
     known = categories(path, item, marks, key, swapped=swapped)
-    return Rating(labelled.rater, item, known, swapped, labelled.updated_at or labelled.created_at, comment)
+    return Rating(rater, item, known, swapped, labelled.updated_at or labelled.created_at, comment)

@@ -16,7 +16,8 @@ def page(annotation: Annotation, rater: str, taxonomy: Taxonomy) -> str:
     """The HTML of a rater's page."""
     template = environment("cso.annotate").get_template("annotate.html.j2")
     data = content(annotation, rater, taxonomy)
-    return template.render(data=data, rater=rater, pair=annotation.kind == "pair", highest=HIGHEST)
+    pair = annotation.kind == "pair"
+    return template.render(data=data, rater=rater, pair=pair, highest=HIGHEST, notice=annotation.notice)
 
 
 def content(annotation: Annotation, rater: str, taxonomy: Taxonomy) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from cso.annotate.agreement import Rating
 from cso.annotate.key import Key, KeySheet, load_key
-from cso.annotate.label_studio import exported
+from cso.annotate.label_studio import annotation_of, exported
 from cso.annotate.marks import categories
 from cso.errors import InputError
 
@@ -47,24 +47,29 @@ def read_ratings(paths: Sequence[Path], key: Path | None = None) -> Read:
     """Ratings of files, or of all JSON files in a folder. Raises InputError, or StoreError for a damaged key.
 
     The key is `key`, or is searched there if it is a folder, such as a run's; else it is key.json among the files or
-    beside them. An item that a rater has judged twice counts as judged last.
+    beside them. Where a rater has judged an item twice, the later mark of each criterion counts.
     """
     files = list(dict.fromkeys(file for path in paths for file in _files(path)))
     contents = {path: _json(path) for path in files}
     notes = [f"{path}: left out: {why}" for path, content in contents.items() if (why := _no_result(content))]
     wanted = {path: content for path, content in contents.items() if not _is_key(content) and not _no_result(content)}
     if not wanted:
-        raise InputError(f"{', '.join(map(str, paths))}: expected files with ratings, found none")
+        why = "; ".join(["found none", *notes])
+        raise InputError(f"{', '.join(map(str, paths))}: expected files with ratings, {why}")
     results = {path: _result(path, content) for path, content in wanted.items() if not isinstance(content, list)}
     named = {result.annotation: path for path, result in results.items()}
     given = [path for path in files if _is_key(contents[path])]
-    found = _key(files, given, key, {*named, *(name for content in wanted.values() for name in _annotations(content))})
+    tasks = {name for content in wanted.values() if isinstance(content, list) for name in map(annotation_of, content)}
+    found = _key(files, given, key, tasks | named.keys())
     for name, path in named.items():
         if name != found.annotation:
             raise InputError(f"{path}: belongs to annotation {name}, the key to {found.annotation}; give its own key")
     ratings = [rating for path, result in results.items() for rating in _ratings(path, result, found)]
     for path, content in wanted.items():
-        ratings += exported(path, content, found) if isinstance(content, list) else []
+        if isinstance(content, list):
+            marked, said = exported(path, content, found)
+            ratings += marked
+            notes += said
     silent = dict.fromkeys(result.rater for result in results.values())
     for rater in [name for name in silent if not any(each.rater == name and each.marks for each in ratings)]:
         notes.append(f"{rater}: has marked nothing, and is not counted as a rater")
@@ -72,16 +77,20 @@ def read_ratings(paths: Sequence[Path], key: Path | None = None) -> Read:
 
 
 def _latest(ratings: Sequence[Rating], key: Key, notes: list[str]) -> tuple[list[Rating], Key, list[str]]:
-    """Each rater's last rating of each item, and how many others there were."""
+    """Each rater's last mark of each item and criterion, and how many items have others. The last comment stands.
+
+    No page takes a mark back, so that a later rating without one is from elsewhere, and says nothing against it.
+    """
     found: dict[tuple[str, str], Rating] = {}
     contradicted: dict[str, set[str]] = {}
     for rating in sorted(ratings, key=lambda each: each.at or datetime.min.replace(tzinfo=UTC)):
         before = found.get((rating.rater, rating.item))
-        if before is not None and before.marks != rating.marks:
+        marks = {**before.marks, **rating.marks} if before else rating.marks
+        if before and any(marks[name] != mark for name, mark in before.marks.items()):
             contradicted.setdefault(rating.rater, set()).add(rating.item)
-        found[rating.rater, rating.item] = rating
+        found[rating.rater, rating.item] = replace(rating, marks=marks)
     said = [
-        f"{rater}: {len(items)} items are there twice with different marks; the later ones count"
+        f"{rater}: items that are there twice with different marks, of which the later ones count: {len(items)}"
         for rater, items in contradicted.items()
     ]
     return list(found.values()), key, [*notes, *said]
@@ -113,23 +122,26 @@ def _json(path: Path) -> dict[str, Any] | list[Any]:
 
 
 def _is_key(content: dict[str, Any] | list[Any]) -> bool:
-    return isinstance(content, dict) and "label_studio" in content
+    return isinstance(content, dict) and "label_studio" in content and "answers" not in content
 
 
-def _annotations(content: dict[str, Any] | list[Any]) -> Iterator[str]:
-    """The annotations that tasks of Label Studio name."""
-    for task in content:
-        match task:
-            case {"data": {"annotation": str(name)}}:
-                yield name
-            case _:
-                pass
+def is_agreement(path: Path) -> bool:
+    """Whether the file holds what `cso agreement` writes."""
+    try:
+        content = _json(path)
+    except InputError:
+        return False
+    return isinstance(content, dict) and _is_agreement(content)
+
+
+def _is_agreement(content: dict[str, Any]) -> bool:
+    return {"annotation", "kind", "rows"} <= content.keys() and "answers" not in content
 
 
 def _no_result(content: dict[str, Any] | list[Any]) -> str:
     """Why a file of ours beside the results is none; empty if it is one."""
     if isinstance(content, dict):
-        return "it is an earlier agreement" if "rows" in content else ""
+        return "it is an earlier agreement" if _is_agreement(content) else ""
     tasks = all(isinstance(task, dict) and "annotations" not in task and "data" in task for task in content)
     return "tasks that Label Studio has not been given yet" if tasks and content else ""
 
@@ -146,7 +158,7 @@ def _result(path: Path, content: dict[str, Any] | list[Any]) -> _Result:
         ) from error
 
 
-def _key(files: Sequence[Path], given: Sequence[Path], told: Path | None, wanted: set[str]) -> Key:
+def _key(files: Sequence[Path], given: Sequence[Path], told: Path | None, wanted: set[str | None]) -> Key:
     if told is not None and told.is_dir():
         places = [told / "key.json", *sorted(told.glob("annotation/*/key.json")), *sorted(told.glob("*/key.json"))]
     elif told is not None:

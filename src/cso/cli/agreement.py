@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cso.annotate import Agreement, Read, agreement, read_ratings
-from cso.cli.numbers import percent, plain
+from cso.annotate import Agreement, Read, agreement, is_agreement, read_ratings
+from cso.cli.numbers import counted, percent, plain
 from cso.cli.options import console
+from cso.errors import InputError
 from cso.evaluate.intervals import Interval
 from cso.files import write_json
 
@@ -37,13 +39,21 @@ def agreement_command(
     """Win, lose and tie, or mean marks, with 95 % intervals over dialogues, and Fleiss' kappa of the raters."""
     screen = console()
     read = read_ratings(files, key)
+    target = json_ or (files[0] if files[0].is_dir() else files[0].parent) / "agreement.json"
+    _spare(target)
     found = agreement(read.ratings, read.key, draws=draws, seed=seed)
     _show(screen, found)
     _remark(screen, found, read)
-    first = files[0] if files[0].is_dir() else files[0].parent
-    target = json_ or first / "agreement.json"
     write_json(target, {"format": FORMAT, **asdict(found), "comments": _comments(read), "notes": list(read.notes)})
     screen.print(f"written: {target}")
+
+
+def _spare(target: Path) -> None:
+    """Raises InputError where a file is in the way that no agreement wrote, such as a rater's or the key."""
+    if os.path.isfile(target) and not is_agreement(target):  # not `Path.is_file`, which raises for too long a name
+        raise InputError(
+            f"--json {target}: this file is there and no earlier agreement, so that it stays; choose another name"
+        )
 
 
 def _show(screen: Console, found: Agreement) -> None:
@@ -63,13 +73,14 @@ def _number(value: Interval | None, *, pair: bool) -> str:
 
 def _remark(screen: Console, found: Agreement, read: Read) -> None:
     """What the numbers are of, and what is missing."""
-    screen.print(f"{found.items} of {found.asked} items, of {found.dialogues} dialogues; {len(found.raters)} raters")
+    size = f"{found.items} of {counted(found.asked, 'item')}, of {counted(found.dialogues, 'dialogue')}"
+    screen.print(f"{size}; {counted(len(found.raters), 'rater')}")
     short = [f"{rater}: {count} of {found.asked}" for rater, count in found.raters.items() if count < found.asked]
     if short:
         screen.print(f"not finished: {'; '.join(short)}")
     shared = {row.shared for row in found.rows.values()}
     if len(found.raters) > 1:
-        screen.print(f"kappa (Fleiss): over the {_span(shared)} items that all raters marked")
+        screen.print(f"kappa (Fleiss): over the {_span(shared)} that all raters marked")
     for because in dict.fromkeys(row.because for row in found.rows.values() if row.because):
         rows = [name for name, row in found.rows.items() if row.because == because]
         screen.print(f"no kappa for {', '.join(rows)}: {because}")
@@ -84,7 +95,7 @@ def _remark(screen: Console, found: Agreement, read: Read) -> None:
 
 
 def _span(numbers: set[int]) -> str:
-    return str(min(numbers)) if len(numbers) == 1 else f"{min(numbers)} to {max(numbers)}"
+    return counted(min(numbers), "item") if len(numbers) == 1 else f"{min(numbers)} to {max(numbers)} items"
 
 
 def _comments(read: Read) -> Sequence[dict[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +23,17 @@ from cso.annotate import (
     write,
 )
 from cso.annotate.writing import rater_names
+from cso.cli.numbers import counted
 from cso.cli.options import console
 from cso.errors import InputError
 from cso.evaluate import Answer, load_answers
 from cso.files import locked
 from cso.store import Run, file_name
+
+QUOTED = (
+    "A stand-in for a language model took most of these replies word for word from a small corpus, so that many do not "
+    "fit what was said before."
+)
 
 
 def annotate_command(
@@ -61,6 +69,8 @@ def annotate_command(
     asked = chosen_criteria(criteria.split(",") if criteria is not None else usual)
     groups, what = _candidates(run, compare, single=single)
     annotation = draw(groups, asked, count=items, seed=seed, of=what)
+    if run.settings.cast.kind == "corpus" and not compare:
+        annotation = replace(annotation, notice=QUOTED)
     folder = run.folder / "annotation" / file_name(name or what.replace(" ", "-"))
     with locked(folder):
         pages = write(folder, annotation, names, run.taxonomy, label_studio=label_studio)
@@ -69,7 +79,9 @@ def annotate_command(
     if label_studio:
         screen.print(f"for Label Studio: {folder / 'tasks.json'}, {folder / 'config.xml'}")
     screen.print(f"not for raters: {folder / 'key.json'}")
-    screen.print(f"with the files that raters save: cso agreement FILES --key {folder / 'key.json'}")
+    screen.print(f"with the files that raters save: cso agreement FILES --key {shlex.quote(str(folder / 'key.json'))}")
+    if annotation.notice:
+        screen.print(f"said on the pages too: {annotation.notice}")
 
 
 def _candidates(run: Run, compare: tuple[str, str] | None, *, single: bool) -> tuple[list[list[Item]], str]:
@@ -94,15 +106,16 @@ def _answers(run: Run, name: str) -> list[Answer]:
 
 def _drawn(annotation: Annotation, candidates: int, asked: int) -> str:
     dialogues = len({item.history.id for item in annotation.items})
-    said = [f"{len(annotation.items)} of {candidates:,} {'pairs' if annotation.kind == 'pair' else 'replies'}"]
+    one, more = ("pair", "pairs") if annotation.kind == "pair" else ("reply", "replies")
+    said = [f"{len(annotation.items)} of {candidates:,} {one if candidates == 1 else more}"]
     if annotation.kind == "single":
         sources = [item.replies[0].source for item in annotation.items]
         said[0] += f" ({', '.join(f'{name}: {sources.count(name)}' for name in dict.fromkeys(sources))})"
-    said[0] += f", of {dialogues} dialogues, by {', '.join(each.name for each in annotation.criteria)}"
+    said[0] += f", of {counted(dialogues, 'dialogue')}, by {', '.join(each.name for each in annotation.criteria)}"
     if len(annotation.items) < asked:
         withheld = len(annotation.items) < candidates
         why = "since one item must not give another away" if withheld else "since there are no others"
         said.append(f"no more of the {asked} asked for, {why}")
     if annotation.same:
-        said.append(f"{annotation.same:,} pairs that read the same are left out")
+        said.append(f"left out since both replies read the same: {counted(annotation.same, 'pair')}")
     return "; ".join(said)

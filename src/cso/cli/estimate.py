@@ -43,20 +43,43 @@ async def estimate(screen: Console, seeds: Sequence[Dialogue], settings: Setting
     await grow_forest(sample, lambda seed: play(seed, Answers()), taxonomy, settings.search, grown=grown.append)
     share = len(seeds) / len(sample)
     known = prices(settings.cast) if settings.cast.kind == "llm" else {}
-    cost: float | None = 0.0
+    cost = 0.0
+    unknown: list[str] = []  # models without a price
     totals: Counter[str] = Counter()
-    screen.print(f"Estimate for {len(seeds)} dialogues, from {len(sample)} tried out with made-up answers:")
+    dialogues = f"{len(seeds)} dialogue{'s' if len(seeds) != 1 else ''}"
+    screen.print(f"Estimate for {dialogues}, from {len(sample)} tried out with made-up answers:")
     for role, asked in roles.items():
         calls = Counter({key: round(value * share) for key, value in asked.calls.items()})
         totals += calls
-        price = known.get(settings.cast.player(role).model or "")
-        if price is None or cost is None:
-            cost = None
+        model = settings.cast.player(role).model or ""
+        price = known.get(model)
+        if price is None:
+            unknown.append(model)
         else:
             cost += (calls["prompt"] * price[0] + calls["completion"] * price[1]) / 1e6
         screen.print(f"  {role}: {_amount(calls)}")
-    money = f", about ${cost:.2f}" if cost is not None else ", cost unknown (no price of the model is known)"
-    screen.print(f"  in all: {_amount(totals)}{money if settings.cast.kind == 'llm' else ''}")
+    if settings.cast.kind != "llm":
+        screen.print(f"  in all: {_amount(totals)}")
+        return
+    screen.print(f"  in all: {_amount(totals)}, {_money(cost, unknown, len(roles))}")
+    if settings.limits.max_cost is not None and unknown:
+        screen.print(
+            f"The search would not start: limits.max_cost needs the price of {_listed(unknown)}, which is not known; "
+            f"set `price` of its roles (such as --set cast.default.price=[0.15,0.60]), or leave max_cost out"
+        )
+
+
+def _money(cost: float, unknown: Sequence[str], roles: int) -> str:
+    """`unknown` has the model of each role without a price."""
+    if not unknown:
+        return f"about ${cost:.2f}"
+    if len(unknown) == roles:
+        return "cost unknown (no price of the model is known)"
+    return f"at least ${cost:.2f} (no price is known of {_listed(unknown)})"
+
+
+def _listed(models: Sequence[str]) -> str:
+    return ", ".join(sorted(set(models)))
 
 
 def _amount(calls: Counter[str]) -> str:

@@ -182,11 +182,14 @@ def show(screen: Console, found: Mapping[str, Scores]) -> None:
 
 
 def show_difference(screen: Console, one: str, other: str, found: Mapping[str, Difference]) -> None:
-    """A model less another in each score: the difference, its interval, and p."""
+    """A model less another in each score: the difference in percentage points, B's as it is, its interval, and p."""
     table = Table(f"{one} - {other}", "difference", "95 % interval", "p", box=None, pad_edge=False)
     for name, each in found.items():
-        table.add_row(name, f"{each.value:+.4f}", f"[{each.low:+.4f}, {each.high:+.4f}]", f"{each.p:.4f}")
+        factor, places = (1, 2) if name == "B" else (100, 1)
+        value, low, high = (f"{factor * number:+.{places}f}" for number in (each.value, each.low, each.high))
+        table.add_row(name, value, f"[{low}, {high}]", f"{each.p:.3f}" if each.p >= 0.0005 else "<0.001")
     screen.print(table)
+    screen.print("differences in percentage points, that of B as it is")
 
 
 def _words(value: float | Interval | None) -> str:

@@ -14,7 +14,12 @@ from cso.errors import InputError
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings as a YAML file.")]
 Assignments = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as search.iterations=50.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="One setting by its name in src/cso/settings.py, such as search.iterations=50 or evaluate.seed=1.",
+    ),
 ]
 BaseUrl = Annotated[
     str | None, typer.Option(help="An OpenAI-compatible endpoint that plays all four roles (cast.default.base_url).")

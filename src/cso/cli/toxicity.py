@@ -59,7 +59,7 @@ def toxicity_command(
         found = asyncio.run(_rated(groups, backend, model, base_url, file, settings, folder))
         path = folder / f"{file_name('-'.join([backend, *([model] if model else [])]))}.json"
         write_json(path, {"backend": backend, "model": model, "draws": told.draws, **asdict(found)})
-    _show(screen, found)
+    _show(screen, found, "share" if backend == "words" else "mean")
     if backend == "words":
         screen.print("the share of texts with a word of the list: a screen, which tells no insult from a quotation")
     screen.print(f"toxicity: {path}")
@@ -129,14 +129,14 @@ def _preferences(pairs: Path, taxonomy: Taxonomy) -> dict[str, list[Passage]]:
     return groups
 
 
-def _show(screen: Console, found: Toxicity) -> None:
+def _show(screen: Console, found: Toxicity, kind: str) -> None:
     attributes = list(next(iter(found.groups.values())))
-    table = Table("mean, %", "texts", *attributes, box=None, pad_edge=False)
+    table = Table(f"{kind}, %", "texts", *attributes, box=None, pad_edge=False)
     for name, means in found.groups.items():
         table.add_row(name, f"{found.texts[name]:,}", *(f"{100 * means[each].value:.2f}" for each in attributes))
     if found.rejected_less_chosen:
         differences = [found.rejected_less_chosen[each] for each in attributes]
-        table.add_row("rejected - chosen", "", *(f"{100 * each.value:+.2f}" for each in differences))
+        table.add_row("rejected minus chosen", "", *(f"{100 * each.value:+.2f}" for each in differences))
         table.add_row("  95 % interval", "", *(f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}]" for d in differences))
     screen.print(table)
     if found.unread:

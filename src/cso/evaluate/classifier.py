@@ -30,7 +30,7 @@ class Classifier:
         try:
             self._tokenizer = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(name))
             model, info = cast(Any, AutoModelForSequenceClassification).from_pretrained(
-                name, use_safetensors=True, output_loading_info=True
+                name, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True
             )
         except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             raise InputError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote
 
 Prices = Mapping[str, tuple[float, float] | None]  # of a model: USD for a million tokens in, and out
 
@@ -33,6 +34,12 @@ class Asked:
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    evaluation: str = ""  # whose it is, by name
+
+    @property
+    def local(self) -> bool:
+        """Whether the model ran here, which counts no tokens."""
+        return not (self.prompt_tokens or self.completion_tokens)
 
     def cost(self, prices: Prices) -> float | None:
         """USD; None where no price is known."""
@@ -41,10 +48,11 @@ class Asked:
 
 
 def asked(folder: Path, unreadable: Callable[[Path, str], None]) -> list[Asked]:
-    """By purpose, role and model. Lines that are no answers are told to `unreadable` by file, and left out."""
-    found: dict[tuple[str, str, str], list[int]] = {}
+    """By purpose, role, model and evaluation. Lines that are no answers are left out and told to `unreadable`."""
+    found: dict[tuple[str, str, str, str], list[int]] = {}
     for purpose, pattern in FILES.items():
         for path in sorted(folder.glob(pattern)):
+            evaluation = unquote(path.parent.name) if purpose == "evaluation" else ""
             try:
                 known = path.stat()
                 counts, wrong = _count(path, known.st_size, known.st_mtime_ns)
@@ -54,9 +62,9 @@ def asked(folder: Path, unreadable: Callable[[Path, str], None]) -> list[Asked]:
             if wrong:
                 unreadable(path, wrong)
             for (role, model), more in counts.items():
-                total = found.setdefault((purpose, role, model), [0, 0, 0])
+                total = found.setdefault((purpose, role, model, evaluation), [0, 0, 0])
                 total[:] = [one + other for one, other in zip(total, more, strict=True)]
-    return [Asked(*key, *counts) for key, counts in found.items()]
+    return [Asked(*key[:3], *counts, evaluation=key[3]) for key, counts in found.items()]
 
 
 @lru_cache(maxsize=10_000)

@@ -9,6 +9,7 @@ from cso.report.shapes import MetricsLine
 
 Points = Sequence[tuple[float, float]]  # step and value
 
+TIED = 1e-4  # a margin up to which rewards differ by rounding alone
 MOST = 400  # points of a line that are drawn
 LEFT, RIGHT, TOP, BOTTOM = 46.0, WIDTH - 12, 28.0, 208.0
 KINDS = {  # what is drawn, and the names of its lines in a log
@@ -19,14 +20,23 @@ KINDS = {  # what is drawn, and the names of its lines in a log
 
 
 def lines(log: Sequence[MetricsLine], keys: tuple[str, str]) -> dict[str, Points]:
-    """The lines that a log has of one kind; a single number is one point."""
+    """The lines that a log has of one kind; a single number is one point.
+
+    Where rewards tie before the first step, since model and reference are one, no accuracy is drawn.
+    """
     found: dict[str, Points] = {}
     for name, key in zip(("training", "held out"), keys, strict=True):
-        values = [(float(entry.step), entry.model_dump().get(key)) for entry in log]
+        told = [entry for entry in log if not (key.endswith("accuracy") and _tied(entry))]
+        values = [(float(entry.step), entry.model_dump().get(key)) for entry in told]
         points = [(step, float(value)) for step, value in values if value is not None]
         if points:
             found[name] = points
     return found
+
+
+def _tied(entry: MetricsLine) -> bool:
+    margins = [margin for margin in (entry.margin, entry.eval_margin) if margin is not None]
+    return entry.step == 0 and all(abs(margin) < TIED for margin in margins)
 
 
 def curves(title: str, found: Mapping[str, Points], label: str) -> Drawing:

@@ -37,6 +37,15 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """An evaluation less another of the same turns: by score the difference, its interval's two ends, and p."""
+
+    one: str
+    other: str
+    scores: Mapping[str, tuple[float, float, float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A tree whose search could not go on."""
 
@@ -64,6 +73,7 @@ class Facts:
     prices: Prices
     unreadable: Sequence[str]  # files that could not be read
     unfinished: int = 0  # trees on their way
+    comparisons: Sequence[Comparison] = ()
 
 
 def gather(

@@ -54,7 +54,7 @@ def strengths(title: str, models: Mapping[str, Mapping[str, float]], colours: Co
     lane = 11.0
     highest = max([2.0, *(value for found in models.values() for value in found.values())])
     axis = ticks(0, highest)
-    left, right = 6.0, WIDTH - 14
+    edge, left, right = 6.0, 14.0, WIDTH - 14  # a mark at 0 stands right of the edge
     scale = (right - left) / axis[-1]
     parts: list[str] = []
     y = 0.0
@@ -63,12 +63,12 @@ def strengths(title: str, models: Mapping[str, Mapping[str, float]], colours: Co
         y += LINE
     top = y + 10
     bottom = top + len(colours) * (22 + lane * len(models)) + 4
-    parts += _upright(axis, left, scale, bottom)
+    parts += [line(edge, bottom, left, bottom, "fig-axis"), *_upright(axis, left, scale, bottom)]
     y = top
     for name, colour in colours.items():
         parts += _grid(axis, left, scale, y + 20, y + 22 + lane * len(models), even=1.0)
         parts.append(
-            box(left, y + 6, 10, 10, colour, "fig-swatch") + words(left + 16, y + 15, shortened(name, 300), "fig-over")
+            box(edge, y + 6, 10, 10, colour, "fig-swatch") + words(edge + 16, y + 15, shortened(name, 300), "fig-over")
         )
         for place, (model, found) in enumerate(models.items()):
             middle = y + 26 + lane * place

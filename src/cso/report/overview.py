@@ -17,7 +17,7 @@ from cso.report.curves import KINDS, curves, lines
 from cso.report.facts import Evaluation, Facts
 from cso.report.figures import MARKS, Range, counts, ranges, stages, strengths
 from cso.report.overview_data import data_tables, toxicity_tables
-from cso.report.overview_results import Confusion, confusions, judged, scores_table, study_table, test_set
+from cso.report.overview_results import Confusion, confusions, judged, paired_table, scores_table, study_table, test_set
 from cso.report.overview_tables import Cell, Table, calls_table, numbers
 from cso.report.shapes import Interval, StudyFile
 
@@ -57,6 +57,7 @@ class Overview:
 
     colours: Mapping[str, str]  # of the strategies, in their order
     scores: Table | None
+    paired: Table | None
     score_figures: Sequence[Figure]
     all_scores: Figure | None
     one_test: bool  # whether all models answered the same turns
@@ -70,6 +71,7 @@ class Overview:
     data: Sequence[Table]
     toxicity: Sequence[Table]
     training_figures: Sequence[Figure]
+    rewarded: bool  # whether a training compares rewards
     calls: Table | None
     paper_table2: Mapping[str, Table]
     paper_table5: Table
@@ -100,6 +102,7 @@ def contents(facts: Facts) -> Overview:
     return Overview(
         colours=colours,
         scores=scores_table(facts.evaluations) if facts.evaluations else None,
+        paired=paired_table(facts.comparisons) if facts.comparisons else None,
         score_figures=score_figures,
         all_scores=_all("scores", "Scores on held-out dialogues", score_figures),
         one_test=len({test_set(each) for each in facts.evaluations.values()}) < 2,
@@ -113,6 +116,7 @@ def contents(facts: Facts) -> Overview:
         data=data_tables(facts.statistics) if facts.statistics else [],
         toxicity=toxicity_tables(facts.toxicity),
         training_figures=_training_figures(facts, name),
+        rewarded=any(lines(log, KINDS["reward margin"]) for log in facts.trainings.values()),
         calls=calls_table(facts) if facts.asked else None,
         paper_table2={
             backbone: numbers(backbone, ("Q", "B", "Q_W", "R-L"), rows, "{:.2f}")

@@ -28,14 +28,14 @@ def toxicity_tables(found: Mapping[str, ToxicityFile]) -> list[Table]:
         ]
         if ratings.rejected_less_chosen:
             differences = [signed(ratings.rejected_less_chosen.get(name), 100.0, 2) for name in attributes]
-            rows.append(("rejected less chosen", Cell(""), *differences))
+            rows.append(("rejected minus chosen", Cell(""), *differences))
         notes = [f"{ratings.unread:,} texts without a readable rating are left out."] if ratings.unread else []
         if backend == "words":
             notes.append(
                 "By a list of words: the share of texts with one of them, which tells no insult from a quotation."
             )
         head = ("texts", *(f"{name}, %" for name in attributes))
-        tables.append(Table(f"Rated by: {backend}", head, rows, "mean", notes))
+        tables.append(Table(f"Rated by: {backend}", head, rows, "share" if backend == "words" else "mean", notes))
     return tables
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from cso.report.facts import Evaluation
+from cso.report.facts import Comparison, Evaluation
 from cso.report.overview_tables import NOTHING, Cell, Table, cell, numbers, signed
 from cso.report.shapes import Interval, ScoresFile, StudyFile
 
@@ -34,6 +34,13 @@ FAILED = (
     "Requests that failed count as unreadable replies: nothing is bold while there are any. The same cso evaluate asks "
     "them again."
 )
+SILENT = f"R-L {NOTHING}: no replies were written (evaluate.write=false)."
+PAIRED = (
+    "Differences in percentage points; that of B as it is, lower being better. Below each its 95 % interval, from a "
+    "bootstrap over dialogues, and p, from exchanging the models' answers to whole dialogues: two procedures, which "
+    "may disagree near p = .05. A single training of each model is compared: other seeds vary, and cso study repeats "
+    "trainings with them."
+)
 COLUMNS = (
     _Column("Q, %", lambda scores: scores.strategies.Q, better=1),
     _Column("B", lambda scores: scores.strategies.B, factor=1.0, places=2, better=-1),
@@ -60,7 +67,19 @@ def scores_table(evaluations: Mapping[str, Evaluation]) -> Table:
         test = [Cell(ascii_uppercase[place % 26])] if len(tests) > 1 else []
         rows.append((Cell(name, _told(scores)), *cells, Cell(f"{scores.items:,}"), *test))
     head = (*(column.head for column in COLUMNS), "turns", *(["test set"] if len(tests) > 1 else []))
-    return Table("", head, rows, "model", [FAILED] if failed else ())
+    silent = any("R-L" not in each.scores.texts for each in evaluations.values())
+    return Table("", head, rows, "model", [*([SILENT] if silent else []), *([FAILED] if failed else [])])
+
+
+def paired_table(comparisons: Sequence[Comparison]) -> Table:
+    """A row for each two evaluations of the same turns."""
+    scores = ("Q", "B", "Q_W", "accuracy")
+    rows: list[tuple[str | Cell, *tuple[Cell, ...]]] = [
+        (Cell(each.one, f"minus {each.other}"), *(_difference(score, each.scores[score]) for score in scores))
+        for each in comparisons
+    ]
+    head = tuple(score if score == "B" else f"{score}, points" for score in scores)
+    return Table("One minus another, on the same turns", head, rows, "models", [PAIRED])
 
 
 def test_set(evaluation: Evaluation) -> str:
@@ -151,6 +170,14 @@ def _told(scores: ScoresFile) -> str:
     words += ["strategy by score"] if told.get("choose") == "score" else []
     words += [f"{scores.failed:,} request{'s' if scores.failed > 1 else ''} failed"] if scores.failed else []
     return ", ".join(words)
+
+
+def _difference(score: str, found: tuple[float, float, float, float]) -> Cell:
+    """A difference, with its interval and p."""
+    factor, places = _form(score)
+    value, low, high = (f"{factor * number:+.{places}f}" for number in found[:3])
+    p = found[3]
+    return Cell(value, f"{low} to {high}, {f'p = {p:.3f}' if p >= 0.0005 else 'p < 0.001'}")
 
 
 def _form(score: str) -> tuple[float, int]:

@@ -78,8 +78,7 @@ def calls_table(facts: Facts) -> Table:
     for one in facts.asked:
         cost, said = _cost(one, facts)
         costs.append(cost)
-        model = "embedded cast" if _embedded(one, facts) else one.model
-        rows.append((Cell(model, f"{one.purpose}, {one.role}"), *_counts(one), Cell(said)))
+        rows.append((_who(one, facts), *_counts(one), Cell(said)))
     total = Asked(
         "",
         "",
@@ -88,10 +87,25 @@ def calls_table(facts: Facts) -> Table:
         sum(one.prompt_tokens for one in facts.asked),
         sum(one.completion_tokens for one in facts.asked),
     )
-    known = sum(cost for cost in costs if cost is not None)
-    said = f"{known:.2f}" if None not in costs else f"at least {known:.2f}"
-    rows.append(("in all", *_counts(total), Cell(said)))
+    rows.append(("in all", *_counts(total), Cell(_in_all(costs))))
     return Table("", ("calls", "tokens in", "tokens out", "USD"), rows, "model", total=True)
+
+
+def _who(one: Asked, facts: Facts) -> Cell:
+    """The model, and what it was asked for. One that ran here has no name in its answers: its evaluation's stands."""
+    if _embedded(one, facts):
+        return Cell("embedded cast", f"{one.purpose}, {one.role}")
+    if one.evaluation and one.local:
+        return Cell(one.evaluation, f"{one.purpose}, {one.role}")
+    return Cell(one.model, " ".join(filter(None, (one.purpose, one.evaluation))) + f", {one.role}")
+
+
+def _in_all(costs: Sequence[float | None]) -> str:
+    """How the sum of costs is said; 0 is of what costs no money."""
+    known = sum(cost for cost in costs if cost is not None)
+    if None in costs:
+        return f"at least {known:.2f}" if known else "price not known"
+    return f"{known:.2f}" if known else "none"
 
 
 def _embedded(one: Asked, facts: Facts) -> bool:
@@ -100,7 +114,7 @@ def _embedded(one: Asked, facts: Facts) -> bool:
 
 def _cost(one: Asked, facts: Facts) -> tuple[float | None, str]:
     """USD, and how that is said. A model that counted no tokens ran here."""
-    if _embedded(one, facts) or not (one.prompt_tokens or one.completion_tokens):
+    if _embedded(one, facts) or one.local:
         return 0.0, "none"
     cost = one.cost(facts.prices)
     return cost, "price not known" if cost is None else f"{cost:.2f}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
@@ -31,7 +32,10 @@ from cso.train.logps import reply_logps
 from cso.train.pack import Pack
 from cso.train.tiny import tiny_folder
 
-_UNLOADABLE = (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError, SafetensorError)
+_UNLOADABLE = (
+    *(OSError, ValueError, KeyError, ImportError, AttributeError, TypeError, AssertionError),
+    *(SafetensorError, StrictDataclassError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ def load_backbone(
             attn_implementation=attention(told, config, device),
             dtype=torch.bfloat16 if bf16 and (frozen or settings.tuning == "lora") else torch.float32,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are told by `check_whole`
             trust_remote_code=told.trust_remote_code,
         )
     except _UNLOADABLE as error:

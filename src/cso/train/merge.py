@@ -27,7 +27,7 @@ def merge_adapter(folder: Path, *, trust_remote_code: bool = False) -> Path:
     with locked(folder):
         try:
             model = AutoPeftModelForCausalLM.from_pretrained(folder, is_trainable=False, **told)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise InputError(f"{folder}: expected an adapter whose model is still where it was; {error}") from error
         shutil.rmtree(draft, ignore_errors=True)
         model.merge_and_unload().save_pretrained(draft)  # pyright: ignore[reportCallIssue]
