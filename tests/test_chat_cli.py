@@ -11,6 +11,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -224,7 +225,8 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while words not in self.output[self._seen :]:
             ready, _, _ = select.select([self._end], [], [], max(0, deadline - time.monotonic()))
-            assert ready, self.output
+            if not ready or time.monotonic() > deadline:
+                raise TimeoutError(self.output)
             try:
                 self.output += os.read(self._end, 4096).decode("utf-8", "replace")
             except OSError:  # the process has ended
@@ -238,12 +240,12 @@ class Terminal:
         os.kill(self._process.pid, signal.SIGINT)
 
     def interrupt_until(self, words: str) -> None:
-        """Python misses a signal that comes just before it begins to wait for a key, so another one is sent then."""
-        for _ in range(30):
+        """Python misses a signal that comes just before it begins to wait, so another one is sent then."""
+        for _ in range(10):
             self.interrupt()
-            if select.select([self._end], [], [], 2)[0]:
-                break
-        self.until(words)
+            with suppress(TimeoutError):
+                return self.until(words, seconds=3)
+        raise AssertionError(self.output)
 
     def end(self) -> int:
         return self._process.wait(timeout=20)
@@ -270,8 +272,7 @@ def test_on_a_terminal_ctrl_c_stops_a_reply_and_ctrl_d_ends() -> None:
         terminal.type("Hello.\n")
         terminal.until("...")
         assert asked.wait(20)
-        terminal.interrupt()
-        terminal.until("stopped")
+        terminal.interrupt_until("stopped")
         terminal.until("> ")
         terminal.type("/again\n")
         terminal.until("Affirmation")

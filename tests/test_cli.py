@@ -203,11 +203,6 @@ def test_a_dry_run_says_what_is_known_of_the_cost_and_what_the_search_would_lack
     assert "would not start" not in none.stdout
 
 
-def test_the_help_of_settings_fits_every_command() -> None:
-    for name in ("search", "evaluate", "train"):
-        assert "src/cso/settings.py" in cso(name, "--help").stdout
-
-
 def test_an_endpoint_that_is_down_is_told_in_seconds(tmp_path: Path) -> None:
     done = search(tmp_path / "run", "http://127.0.0.1:9/v1")
     assert done.returncode == 2

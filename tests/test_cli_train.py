@@ -220,7 +220,7 @@ def test_the_embedded_backbone_is_made_once_and_kept(run: Path, tmp_path: Path) 
         "tiny.make_tiny = functools.partial(tiny.make_tiny, epochs=1)\n"
         "from cso.cli.main import main; main()"
     )
-    variables = os.environ | {"CSO_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "2"}
+    variables = os.environ | {"CSO_CACHE": str(tmp_path / "cache")}
     pairs = run / "preferences" / "pairs.jsonl"
     told = command("train", run, "--preferences", pairs, "--objective", "sft", "--set", "train.arguments.max_steps=2")
     said = [sys.executable, "-c", code, *told[told.index("train") :]]

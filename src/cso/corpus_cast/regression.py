@@ -9,9 +9,6 @@ from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from cso.corpus_cast.terms import Numbers, Vector
@@ -40,6 +37,10 @@ def fit_logistic(
     if len(present) < 2:
         intercepts[present or range(classes)] = 0.0
         return coefficients, intercepts
+    from scipy.sparse import csr_matrix  # here, like the next, because they take seconds to import
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     starts = np.cumsum([0, *(len(row.columns) for row in rows)])
     parts = (np.concatenate([row.weights for row in rows]), np.concatenate([row.columns for row in rows]), starts)
     model = cast(

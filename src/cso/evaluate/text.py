@@ -1,6 +1,7 @@
 """How near replies come to the dialogues' own, in words: ROUGE-L, BLEU and distinct n-grams.
 
-All of them see a text as rouge-score does: lower case, letters a to z and digits.
+All of them see a text as rouge-score does: lower case, letters a to z and digits. rouge-score and nltk are imported
+where they are used, because that takes seconds.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -10,15 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nltk.translate.bleu_score import SmoothingFunction, corpus_bleu
-from rouge_score.rouge_scorer import RougeScorer
-from rouge_score.tokenize import tokenize
-
 STEMMER = True  # ROUGE-L compares Porter stems: "supports" and "supported" are one word
 
 
 def rouge_l(replies: Sequence[str], gold: Sequence[str]) -> list[float]:
     """ROUGE-L F1 of each reply, in [0, 1]; Lin 2004."""
+    from rouge_score.rouge_scorer import RougeScorer
+
     scorer = RougeScorer(["rougeL"], use_stemmer=STEMMER)
     return [scorer.score(true, said)["rougeL"].fmeasure for said, true in zip(replies, gold, strict=True)]
 
@@ -28,6 +27,8 @@ def bleu(replies: Sequence[str], gold: Sequence[str], *, order: int) -> float:
 
     Counts of zero become 0.1 (smoothing 1 of Chen and Cherry 2014).
     """
+    from nltk.translate.bleu_score import SmoothingFunction, corpus_bleu
+
     said = [words(reply) for reply in replies]
     if not any(len(each) >= order for each in said):
         return 0.0
@@ -46,4 +47,6 @@ def distinct(replies: Sequence[str], *, order: int) -> float:
 
 def words(text: str) -> list[str]:
     """The words that BLEU and distinct count."""
+    from rouge_score.tokenize import tokenize
+
     return [str(word) for word in tokenize(text, None)]
