@@ -215,6 +215,7 @@ class Terminal:
             stderr=inner,
             env=environment_,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
         )
         os.close(inner)
         self.output = ""
