@@ -283,3 +283,8 @@ def test_the_whole_method_is_one_command_and_goes_on_from_what_is_there(model: P
     again = cso(*told)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("already") == 1 + 2 + 3  # trees, trainings, evaluations
+
+
+def test_the_help_of_settings_fits_every_command() -> None:
+    for name in ("search", "evaluate", "train"):
+        assert "src/cso/settings.py" in cso(name, "--help").stdout
