@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
 
 LAPTOP, PHONE = (1280, 800), (390, 844)  # pixels
+PATIENCE = 30  # seconds
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 
 
@@ -44,6 +46,14 @@ def _elsewhere(url: str) -> bool:
 def open_page(page: Page, path: Path, fragment: str = "") -> None:
     """Open a page from disk."""
     page.goto(path.resolve().as_uri() + fragment)
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until an expression holds. (`wait_for_function` evaluates inside the page, whose policy forbids that.)"""
+    deadline = time.monotonic() + PATIENCE
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"{expression} did not come to hold in {PATIENCE} seconds"
+        page.wait_for_timeout(20)
 
 
 def violations(page: Page) -> list[str]:

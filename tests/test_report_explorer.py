@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser import PHONE, open_page, violations
+from browser import PHONE, open_page, until, violations
 from cso.extract import pairs, valid_paths
 from cso.extract.rows import pair_row
 from cso.pages import packed
@@ -118,7 +118,7 @@ def test_each_step_is_the_searchs_own(
     for steps, settings in searches:
         page.goto("about:blank")
         open_page(page, written(tmp_path, steps[-1:], settings), f"#tree={steps[-1].seed.id}")
-        page.wait_for_function("explorer !== null")
+        until(page, "explorer !== null")
         for tree in (steps[0], *steps[1:-1:5], steps[-1]):
             assert page.evaluate(STATE, tree.iterations) == of_tree(tree), f"after iteration {tree.iterations}"
 
@@ -186,7 +186,7 @@ def test_a_row_far_from_the_selection_opens_where_it_is(trees: list[Tree], tmp_p
     page.get_by_role("button", name="Open all").click()
     outline = page.get_by_role("tree")
     outline.evaluate("box => { box.scrollTop = box.scrollHeight; }")
-    page.wait_for_function("document.querySelector('.row:last-child') !== null")
+    until(page, "document.querySelector('.row:last-child') !== null")
     before = outline.evaluate("box => box.scrollTop")
     assert before > 300
     page.locator(".row[aria-expanded=true] .twist").nth(-3).click()
@@ -274,7 +274,7 @@ def test_a_pair_leads_to_its_tree(trees: list[Tree], tmp_path: Path, page: Page)
     first = pairs(trees, ExtractSettings())[0]
     open_page(page, written(tmp_path, trees, with_pairs=True), "#pairs")
     page.locator(".side.rejected").first.get_by_role("link").click()
-    page.wait_for_function("explorer !== null")
+    until(page, "explorer !== null")
     assert page.evaluate("[explorer.tree.id, explorer.node]") == [first.history.id, first.rejected.node]
 
 
@@ -294,7 +294,7 @@ def test_views_are_accessible_and_fit_a_phone(scheme: Any, trees: list[Tree], tm
     for view in ("#trees", f"#tree={trees[0].seed.id}&node=5&at=7", "#pairs"):
         page.goto("about:blank")
         open_page(page, target, view)
-        page.wait_for_function("index !== null")
+        until(page, "index !== null")
         expect(page.locator("main h1:visible")).to_be_visible()
         assert violations(page) == [], view
     width, height = PHONE
