@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cso.errors import InputError
 from cso.taxonomy import bundled_taxonomies, canonical, dump_taxonomy, load_taxonomy, parse_taxonomy
+from cso.transcript import system_message
 
 TABLE_8 = {
     "Reflective Statements": "Emotional Validation",
@@ -148,6 +149,16 @@ def test_a_file_that_is_no_taxonomy_is_refused_and_named(text: str, named: str) 
     with pytest.raises(InputError, match=r"mine\.yaml") as error:
         parse_taxonomy(text, source="mine.yaml")
     assert named in str(error.value)
+
+
+def test_a_trained_model_is_told_the_task_of_its_taxonomy() -> None:
+    task = "You teach fractions to children of ten."
+    own = parse_taxonomy(f"task: {task}\n{TUTORING}", source="own.yaml")
+    assert system_message(own)["content"].startswith(f"{task} At each turn, choose the one strategy")
+    assert parse_taxonomy(dump_taxonomy(own), source="dumped") == own
+    assert "going through a hard time" in system_message(load_taxonomy("esc8"))["content"]
+    with pytest.raises(InputError, match="task: expected a sentence or two"):
+        parse_taxonomy(f"task: [teach]\n{TUTORING}", source="own.yaml")
 
 
 def test_an_unknown_taxonomy_is_refused_with_the_names_that_there_are() -> None:

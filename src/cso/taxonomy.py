@@ -6,7 +6,7 @@ Nothing outside a taxonomy file knows a strategy's name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -26,18 +26,24 @@ class Strategy:
     definition: str
 
 
+OPTIONAL = {"task", "maps", "overused"}
+SUPPORT = "You support people who are going through a hard time."
+
+
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
     """An ordered list of strategies. The order breaks ties wherever a highest is taken.
 
     `maps` turns names of other taxonomies, as `canonical` writes them, into names of this one. `overused` are the
-    strategies that models lean on too much: the strategist is told not to.
+    strategies that models lean on too much: the strategist is told not to. `task` is what a trained model is told of
+    its part, before the strategies.
     """
 
     name: str
     strategies: tuple[Strategy, ...]
     maps: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     overused: tuple[str, ...] = ()
+    task: str = SUPPORT
 
     def __iter__(self) -> Iterator[Strategy]:
         return iter(self.strategies)
@@ -83,8 +89,9 @@ def bundled_taxonomies() -> tuple[str, ...]:
 def load_taxonomy(name_or_path: str | Path) -> Taxonomy:
     """A bundled taxonomy by name (`esc8`), or a user's own YAML file by path.
 
-    The file has `name`, `strategies` (a list of `name` and `definition`) and, where wanted, `maps` (other label: name
-    here) and `overused` (names not to lean on). Raises InputError, naming the file and the entry.
+    The file has `name`, `strategies` (a list of `name` and `definition`) and, where wanted, `task` (what the model is
+    there for; emotional support if not given), `maps` (other label: name here) and `overused` (names not to lean on).
+    Raises InputError, naming the file and the entry.
     """
     text = bundled_or_own("taxonomies", name_or_path, what="taxonomy")
     return parse_taxonomy(text, source=str(name_or_path))
@@ -97,32 +104,37 @@ def parse_taxonomy(text: str, *, source: str) -> Taxonomy:
     except yaml.YAMLError as error:
         raise InputError(f"taxonomy {source}: not valid YAML: {error}") from error
     match content:
-        case {"name": str(name), "strategies": [_, _, *_] as entries, **rest} if not set(rest) - {"maps", "overused"}:
+        case {"name": str(name), "strategies": [_, _, *_] as entries, **rest} if not set(rest) - OPTIONAL:
             strategies = tuple(_strategy(entry, source=source, position=i) for i, entry in enumerate(entries, 1))
         case _:
             raise InputError(
                 f"taxonomy {source}: expected `name`, `strategies` (two or more, each with `name` and "
-                f"`definition`) and perhaps `maps` and `overused`"
+                f"`definition`) and perhaps `task`, `maps` and `overused`"
             )
     names = {canonical(strategy.name): strategy.name for strategy in strategies}
     if len(names) < len(strategies):
         raise InputError(
             f"taxonomy {source}: two strategies have the same name (case, spacing and brackets do not count)"
         )
-    maps: dict[str, str] = {}
-    given: object = rest.get("maps") or {}
-    if not isinstance(given, dict):
-        raise InputError(f"taxonomy {source}: maps: expected `label: name` lines, found {given!r}")
-    written = cast(dict[object, str], given)
-    for label, target in written.items():
-        if target not in names.values():
-            raise InputError(f"taxonomy {source}: maps: {label!r} is mapped to {target!r}, which is no strategy here")
-        maps[canonical(str(label))] = target
+    maps = _maps(rest.get("maps") or {}, names.values(), source=source)
     overused = tuple(cast(list[str], rest.get("overused") or []))
     for name_ in overused:
         if name_ not in names.values():
             raise InputError(f"taxonomy {source}: overused: {name_!r} is no strategy here")
-    return Taxonomy(name, strategies, MappingProxyType(maps), overused)
+    task: object = rest.get("task") or SUPPORT
+    if not isinstance(task, str):
+        raise InputError(f"taxonomy {source}: task: expected a sentence or two, found {task!r}")
+    return Taxonomy(name, strategies, MappingProxyType(maps), overused, " ".join(task.split()))
+
+
+def _maps(given: object, names: Collection[str], *, source: str) -> dict[str, str]:
+    if not isinstance(given, dict):
+        raise InputError(f"taxonomy {source}: maps: expected `label: name` lines, found {given!r}")
+    written = cast(dict[object, str], given)
+    for label, target in written.items():
+        if target not in names:
+            raise InputError(f"taxonomy {source}: maps: {label!r} is mapped to {target!r}, which is no strategy here")
+    return {canonical(str(label)): target for label, target in written.items()}
 
 
 def dump_taxonomy(taxonomy: Taxonomy) -> str:
@@ -131,6 +143,8 @@ def dump_taxonomy(taxonomy: Taxonomy) -> str:
         "name": taxonomy.name,
         "strategies": [{"name": strategy.name, "definition": strategy.definition} for strategy in taxonomy],
     }
+    if taxonomy.task != SUPPORT:
+        content["task"] = taxonomy.task
     if taxonomy.overused:
         content["overused"] = list(taxonomy.overused)
     if taxonomy.maps:

@@ -22,8 +22,8 @@ def system_message(taxonomy: Taxonomy) -> Message:
     return {
         "role": "system",
         "content": (
-            "You support people who are going through a hard time. At each turn, choose the one strategy that fits "
-            f"the moment best, then reply by it.\n\nStrategies:\n{strategies}\n\n"
+            f"{taxonomy.task} At each turn, choose the one strategy that fits the moment best, then reply by it.\n\n"
+            f"Strategies:\n{strategies}\n\n"
             "Answer in the form: (<strategy>) <reply>"
         ),
     }
