@@ -34,8 +34,12 @@ VERBS: dict[str, set[str]] = {  # each with what it may import besides itself an
     "corpus_cast": {"search.cast"},
     "extract": {"search.cast"},
     "store": set(),
+    "casting": {"corpora", "corpus_cast", "llm", "llm.endpoints", "llm.prices", "roles", "search", "store"},
+    "growing": {"casting", "search", "store"},
+    "cluster": {"casting", "growing", "store", "evaluate.local", "train.memory"},
     "train": {"corpora"},
     "pages": set(),
+    "hub": set(),
     "report": {"pages"},
     "annotate": {
         "pages",
@@ -45,7 +49,16 @@ VERBS: dict[str, set[str]] = {  # each with what it may import besides itself an
         "evaluate.results",
         "evaluate.answering",
     },
-    "evaluate": {"llm", "llm.chat", "llm.answers", "llm.endpoints", "llm.openai", "roles.ask", "roles.marks"}.union(
+    "evaluate": {
+        "cluster.evaluating",
+        "llm",
+        "llm.chat",
+        "llm.answers",
+        "llm.endpoints",
+        "llm.openai",
+        "roles.ask",
+        "roles.marks",
+    }.union(
         f"train.{name}"
         for name in (
             "arguments",
@@ -74,6 +87,7 @@ HEAVY = {
     "peft",
     "accelerate",
     "jinja2",
+    "ray",
     "typer",
 }
 

@@ -287,4 +287,4 @@ def test_the_whole_method_is_one_command_and_goes_on_from_what_is_there(model: P
 
 def test_the_help_of_settings_fits_every_command() -> None:
     for name in ("search", "evaluate", "train"):
-        assert "src/cso/settings.py" in cso(name, "--help").stdout
+        assert "src/cso/settings/stages.py" in cso(name, "--help").stdout

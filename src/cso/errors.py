@@ -6,6 +6,7 @@
     ├── AnswerError    a role answered, but not in a form that can be used: this tree ends, others go on
     ├── RequestError   the endpoint would not answer this one request: this tree ends, others go on
     ├── EndpointError  the endpoint answers nothing (down, wrong key, unknown model): the run stops
+    ├── ClusterError   the machines that were to do the work are not there, or die: the run stops, and can be resumed
     └── BudgetSpent    a limit that the user set is reached: the run stops, and can be resumed
 
 Every message says what was expected, what was found and, where it is not plain, what to do. Anything else
@@ -45,6 +46,10 @@ class RequestError(CsoError):
 
 class EndpointError(CsoError):
     """The endpoint gives no answers at all; asking again would not help until something is mended."""
+
+
+class ClusterError(CsoError):
+    """A Ray cluster cannot be had, or its actors keep dying."""
 
 
 class BudgetSpent(CsoError):

@@ -214,7 +214,11 @@ def _of_a_run_begun(name: str) -> bool:
 def _shaping(settings: Settings) -> dict[str, Any]:
     """The settings that shape a tree: neither endpoints, prices and limits, nor what is asked ahead or extracted."""
     content = settings.model_dump(
-        mode="json", exclude={"limits": True, "extract": True, "train": True, "evaluate": True, "search": {"speculate"}}
+        mode="json",
+        exclude={
+            **dict.fromkeys(("limits", "ray", "extract", "train", "evaluate"), True),
+            "search": {"speculate", "executor"},
+        },
     )
     for role in content["cast"].values():
         if isinstance(role, dict):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from cso.cli.casting import llm_play, prices
+from cso.casting import llm_play, prices
 from cso.dialogue import Dialogue
 from cso.llm import Answers, Completion, Request, ScriptedChat
 from cso.search import grow_forest
@@ -38,7 +38,7 @@ async def estimate(screen: Console, seeds: Sequence[Dialogue], settings: Setting
     roles: dict[Role, _Counted] = {role: _Counted(ScriptedChat(role=role)) for role in ROLES}
     if settings.cast.kind == "corpus":
         settings = settings_from({"cast": {"default": {"model": "none"}}}, source="estimate", base=settings)
-    play = llm_play(settings, taxonomy, roles)
+    play = llm_play(settings, taxonomy, {role: [chat] for role, chat in roles.items()})
     grown: list[Tree] = []
     await grow_forest(sample, lambda seed: play(seed, Answers()), taxonomy, settings.search, grown=grown.append)
     share = len(seeds) / len(sample)

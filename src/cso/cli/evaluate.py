@@ -108,6 +108,8 @@ def evaluated(
     endpoint = None
     if base_url is None:
         need("evaluating a model in this process", ("torch", "transformers", "accelerate", "peft"))
+        if settings.evaluate.executor == "ray":
+            need("evaluate.executor=ray", ("ray",), extra="ray")
         _quiet()
     else:
         player = settings.cast.default
@@ -123,6 +125,7 @@ def evaluated(
             settings.evaluate,
             endpoint=endpoint,
             examples=run.load_seeds() if settings.evaluate.baseline == "example" else (),
+            ray=settings.ray if settings.evaluate.executor == "ray" else None,
             say=screen.print,
             observe=observe,
         )

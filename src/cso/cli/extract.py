@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cso.cli.casting import casting
+from cso.casting import casting
 from cso.cli.options import Assignments, Config, assignments, console
 from cso.dialogue import Dialogue
 from cso.errors import InputError, StoreError

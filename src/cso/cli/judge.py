@@ -44,7 +44,7 @@ def judge_command(
     settings = load_settings(config, set_ or [], base=run.settings)
     player = settings.cast.player("judge")
     model = model or player.model or "gpt-4o-mini"
-    base_url = player.base_url if base_url is None else base_url
+    base_url = player.addresses[0] if base_url is None else base_url
     folder = run.evaluation(one)
     answers = load_answers(folder)
     told = settings.evaluate

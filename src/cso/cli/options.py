@@ -18,7 +18,7 @@ Assignments = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="One setting by its name in src/cso/settings.py, such as search.iterations=50 or evaluate.seed=1.",
+        help="One setting by its name in src/cso/settings/stages.py, such as search.iterations=50 or evaluate.seed=1.",
     ),
 ]
 BaseUrl = Annotated[
@@ -42,8 +42,8 @@ def console() -> Console:
     return out
 
 
-def need(what: str, packages: Sequence[str]) -> None:
+def need(what: str, packages: Sequence[str], *, extra: str = "train") -> None:
     """Raises InputError, saying how to install them, where packages are missing that `what` needs."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise InputError(f"{what} needs {', '.join(missing)}: pip install 'chain-of-strategy[train]'")
+        raise InputError(f"{what} needs {', '.join(missing)}: pip install 'chain-of-strategy[{extra}]'")

@@ -11,7 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cso.tree import Tree
+from cso.growing import Grown
 
 SECONDS_BETWEEN_LINES = 10
 _SHOWN = {
@@ -25,7 +25,7 @@ _SHOWN = {
 class SearchProgress:
     """Counts trees and iterations; `spent` says what has been asked so far. Use it as a context manager."""
 
-    def __init__(self, console: Console, *, trees: int, iterations: int, spent: Callable[[], str]) -> None:
+    def __init__(self, console: Console, *, trees: int, iterations: int, spent: Callable[[], object]) -> None:
         self._console = console
         self._trees, self._iterations, self._spent = trees, iterations, spent
         self._done = self._failed = 0
@@ -44,14 +44,14 @@ class SearchProgress:
     ) -> None:
         self._bar.stop()
 
-    def observe(self, tree: Tree) -> None:
-        """A tree has come one step further."""
-        self._reached[tree.seed.id] = tree.iterations
+    def reached(self, dialogue: str, iterations: int) -> None:
+        """A dialogue's tree has come further."""
+        self._reached[dialogue] = iterations
         self._show()
 
-    def grown(self, tree: Tree) -> None:
+    def grown(self, tree: Grown) -> None:
         """A tree is done; what it had left to do will not be done."""
-        self._reached.pop(tree.seed.id, None)
+        self._reached.pop(tree.id, None)
         self._finished_iterations += self._iterations
         self._done += 1
         self._failed += tree.failure is not None
@@ -61,7 +61,7 @@ class SearchProgress:
         reached = self._finished_iterations + sum(self._reached.values())
         trees = f"{self._done}/{self._trees} trees" + (f" ({self._failed} failed)" if self._failed else "")
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=reached, description=trees, spent=self._spent())
+            self._bar.update(self._task, completed=reached, description=trees, spent=str(self._spent()))
             return
         now = time.monotonic()
         if not line and now - self._said < SECONDS_BETWEEN_LINES:

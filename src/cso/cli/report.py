@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cso.cli.casting import prices
+from cso.casting import prices
 from cso.cli.options import console
 from cso.cli.shelf import Shelf
 from cso.errors import InputError, StoreError

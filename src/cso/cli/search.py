@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from cso.cli.casting import Casting, casting, wording
+from cso.casting import Spent, casting, wording
 from cso.cli.estimate import estimate
-from cso.cli.options import Assignments, BaseUrl, Config, Model, assignments, console
+from cso.cli.options import Assignments, BaseUrl, Config, Model, assignments, console, need
 from cso.cli.progress import SearchProgress
 from cso.corpora import read_corpus
+from cso.corpus_cast import STAND_IN_NOTICE
 from cso.dialogue import Dialogue
-from cso.errors import InputError, StoreError
+from cso.errors import InputError
 from cso.files import locked
-from cso.search import grow_forest
+from cso.growing import Growing, Grown
 from cso.settings import Settings, load_settings
 from cso.store import Run
 from cso.taxonomy import Taxonomy, load_taxonomy
-from cso.tree import Tree
-
-SECONDS_OF_A_TREE, SECONDS_OF_ANY = 3.0, 0.3  # between two snapshots
 
 
 def search(
@@ -61,7 +57,7 @@ def search(
     with locked(out):
         run = Run.create(out, settings, taxonomy, wording(settings, taxonomy), replace=regrow)
         run.save_seeds(dialogues)
-        failed = asyncio.run(_search(screen, run, dialogues[:limit]))
+        failed = _search(screen, run, dialogues[:limit])
     if failed:
         raise typer.Exit(1)
 
@@ -82,74 +78,72 @@ def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Setti
     return corpus.dialogues
 
 
-async def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
+def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
     """Grow what is not there yet; the number of trees that failed."""
     pending = [seed for seed in seeds if not run.has_tree(seed)]
     if len(pending) < len(seeds):
         screen.print(f"{len(seeds) - len(pending)} of {len(seeds)} trees are in {run.folder} already")
     if not pending:
         return 0
-    failed: list[Tree] = []
-    kinds: Counter[str] = Counter()
+    if run.settings.cast.kind == "corpus":
+        screen.print(STAND_IN_NOTICE)
+    outcome = Outcome(screen, run, len(pending))
+    try:
+        if run.settings.search.executor == "ray":
+            _on_ray(run, pending, outcome)
+        else:
+            asyncio.run(_here(run, pending, outcome))
+    finally:
+        outcome.show()
+    return len(outcome.failed)
+
+
+class Outcome:
+    """What becomes of a search: shown while it goes on, and in a few lines at its end."""
+
+    def __init__(self, screen: Console, run: Run, wanted: int) -> None:
+        self._screen, self._run, self._wanted = screen, run, wanted
+        self._kinds: Counter[str] = Counter()
+        self.failed: list[Grown] = []
+        self.spent: Callable[[], object] = lambda: Spent()
+        self.progress = SearchProgress(
+            screen, trees=wanted, iterations=run.settings.search.iterations, spent=lambda: self.spent()
+        )
+
+    def grown(self, tree: Grown) -> None:
+        self._kinds.update(tree.kinds)
+        if tree.failure is not None:
+            self.failed.append(tree)
+        self.progress.grown(tree)
+
+    def show(self) -> None:
+        say, trees = self._screen.print, self._kinds["root"]
+        say(
+            f"{trees - len(self.failed)} of {self._wanted} trees grown: {self._kinds.total()} nodes, "
+            f"{self._kinds['end']} of them ends"
+        )
+        say(str(self.spent()))
+        for tree in self.failed:
+            why = f"{tree.failure.reason}: {tree.failure.message}" if tree.failure else ""
+            say(f"  failed after {tree.iterations} iterations: {tree.id}: {why}")
+        say(f"trees: {self._run.folder / 'trees'}")
+        say(f"answers: {self._run.folder / 'answers'}")
+
+
+async def _here(run: Run, seeds: Sequence[Dialogue], outcome: Outcome) -> None:
+    """Grow the trees in this process."""
     async with casting(run) as cast:
-        if cast.notice:
-            screen.print(cast.notice)
-        told = run.settings.search
-        progress = SearchProgress(screen, trees=len(pending), iterations=told.iterations, spent=cast.spent)
-
-        def grown(tree: Tree) -> None:
-            run.save_tree(tree)
-            cast.dismiss(tree.seed)
-            kinds.update(type(node.state).__name__.lower() for node in tree.nodes)
-            if tree.failure is not None:
-                failed.append(tree)
-            progress.grown(tree)
-
-        snapshots = _Snapshots(run)
-
-        def observe(tree: Tree) -> None:
-            progress.observe(tree)
-            snapshots.observe(tree)
-
-        try:
-            with progress:
-                await grow_forest(pending, cast.cast_for, run.taxonomy, told, grown=grown, observe=observe)
-        finally:
-            _summarise(screen, run, len(pending), failed, kinds, cast)
-    return len(failed)
+        outcome.spent = cast.spent
+        with outcome.progress:
+            await Growing(cast, reached=outcome.progress.reached).grow(seeds, outcome.grown)
 
 
-class _Snapshots:
-    """Writes trees on their way now and then, for `cso view`: seldom enough to cost the search nothing."""
+def _on_ray(run: Run, seeds: Sequence[Dialogue], outcome: Outcome) -> None:
+    """Grow the trees by actors of a Ray cluster."""
+    need("search.executor=ray", ("ray",), extra="ray")
+    from cso.cluster import RaySearch  # here, because it takes seconds to import
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._written: dict[str, float] = {}  # when each tree was last written, or first seen
-        self._latest = time.monotonic()
-
-    def observe(self, tree: Tree) -> None:
-        now = time.monotonic()
-        written = self._written.setdefault(tree.seed.id, now)
-        if now - written >= SECONDS_OF_A_TREE and now - self._latest >= SECONDS_OF_ANY:
-            self._written[tree.seed.id] = self._latest = now
-            try:
-                self._run.save_growing(tree)
-            except StoreError:
-                self._latest = math.inf  # nobody can look on, and the search goes on
-
-
-def _why(tree: Tree) -> str:
-    return f"{tree.failure.reason}: {tree.failure.message}" if tree.failure else ""
-
-
-def _summarise(
-    screen: Console, run: Run, wanted: int, failed: Sequence[Tree], kinds: Counter[str], cast: Casting
-) -> None:
-    trees = kinds["root"]
-    nodes = kinds.total()
-    screen.print(f"{trees - len(failed)} of {wanted} trees grown: {nodes} nodes, {kinds['end']} of them ends")
-    screen.print(cast.spent())
-    for tree in failed:
-        screen.print(f"  failed after {tree.iterations} iterations: {tree.seed.id}: {_why(tree)}")
-    screen.print(f"trees: {run.folder / 'trees'}")
-    screen.print(f"answers: {run.folder / 'answers'}")
+    search = RaySearch(run)
+    outcome.spent = search.spent
+    with outcome.progress:
+        search.grow(seeds, grown=outcome.grown, reached=outcome.progress.reached)

@@ -22,6 +22,7 @@ from cso.taxonomy import Taxonomy
 from cso.transcript import Message, read_reply, tag
 
 if TYPE_CHECKING:
+    from cso.cluster.evaluating import RayModel
     from cso.evaluate.local import LocalModel
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ async def answer(
 class Local:
     """A model in this process. Its answers are remembered batch by batch, so that a stopped evaluation goes on."""
 
-    model: LocalModel
+    model: LocalModel | RayModel
     answers: Answers
     settings: EvaluateSettings
     observe: Observe = lambda _: None
@@ -106,8 +107,9 @@ class Local:
         questions = [self._question("supporter", told, each) for told, each in zip(asked, before, strict=True)]
 
         def written(places: Sequence[int]) -> Iterable[tuple[int, str]]:
-            return self.model.write(
-                self.model.prompts([asked[place] for place in places]),
+            model: Any = self.model  # both take the prompts that they made
+            return model.write(
+                model.prompts([asked[place] for place in places]),
                 [before[place] for place in places],
                 max_tokens=self.settings.max_tokens,
                 temperature=self.settings.temperature,
@@ -120,8 +122,9 @@ class Local:
         questions = [self._question("strategist", told, ",".join(taxonomy.names)) for told in asked]
 
         def chosen(places: Sequence[int]) -> Iterable[tuple[int, str]]:
-            prompts = self.model.prompts([asked[place] for place in places])
-            return ((place, json.dumps(chances)) for place, chances in self.model.choose(prompts, taxonomy))
+            model: Any = self.model
+            prompts = model.prompts([asked[place] for place in places])
+            return ((place, json.dumps(chances)) for place, chances in model.choose(prompts, taxonomy))
 
         try:
             found = [_CHANCES.validate_json(text) for text in await self._remembered(questions, chosen)]

@@ -18,7 +18,7 @@ from cso.files import is_folder, locked
 from cso.llm import Answers
 from cso.llm.endpoints import Endpoint
 from cso.llm.openai import OPENAI_URL
-from cso.settings import EvaluateSettings, ModelSettings
+from cso.settings import EvaluateSettings, ModelSettings, RaySettings
 from cso.taxonomy import Taxonomy, dump_taxonomy
 
 Say = Callable[[str], None]
@@ -33,6 +33,7 @@ def evaluate(
     *,
     endpoint: Endpoint | None = None,
     examples: Sequence[Dialogue] = (),
+    ray: RaySettings | None = None,
     say: Say = lambda _: None,
     observe: Observe = lambda _: None,
 ) -> list[Answer]:
@@ -40,8 +41,9 @@ def evaluate(
 
     `model` is a folder, a name on the Hugging Face hub, or what `endpoint` calls it. Nothing is asked twice: an
     evaluation that was stopped goes on, and one that is done is read. `examples`: dialogues that the baseline "example"
-    shows. `observe` is told of so many more answers, `rounds(settings)` for each item. Raises InputError, StoreError
-    where `folder` holds another model's evaluation, and of endpoints EndpointError and BudgetSpent.
+    shows. `ray`: whose actors answer with a model that is not an endpoint's; None: this process does. `observe` is told
+    of so many more answers, `rounds(settings)` for each item. Raises InputError, StoreError where `folder` holds
+    another model's evaluation, of endpoints EndpointError and BudgetSpent, of actors ClusterError.
     """
     if not asked:
         raise InputError("expected items to evaluate on, found none")
@@ -50,7 +52,7 @@ def evaluate(
     identity = _identity(told, endpoint, asked, shown, taxonomy, settings)
 
     async def answered() -> tuple[list[Answer], list[str]]:
-        async with _opened(told, endpoint, folder, taxonomy, settings, say, observe) as opened:
+        async with _opened(told, endpoint, ray, folder, taxonomy, settings, say, observe) as opened:
             return await answer(opened, asked, taxonomy, settings, shown), opened.failed
 
     with locked(folder):
@@ -82,7 +84,7 @@ def _identity(
         "items": _digest([[dialogue_to_json(item.history), item.strategy, item.text] for item in asked]),
         "examples": _digest([dialogue_to_json(dialogue) for dialogue in examples]),
         "taxonomy": _digest(dump_taxonomy(taxonomy)),
-        "settings": settings.model_dump(mode="json", exclude={"token_budget"}),
+        "settings": settings.model_dump(mode="json", exclude={"token_budget", "executor"}),
     }
 
 
@@ -112,6 +114,7 @@ def _held(folder: Path, identity: Mapping[str, object], asked: Sequence[Item], s
 async def _opened(
     model: ModelSettings,
     endpoint: Endpoint | None,
+    ray: RaySettings | None,
     folder: Path,
     taxonomy: Taxonomy,
     settings: EvaluateSettings,
@@ -123,11 +126,17 @@ async def _opened(
         async with endpoint.chat(model.name, remembered, "supporter") as chat:
             yield Remote(chat, model.name, settings, observe)
         return
+    budget = settings.token_budget
+    if ray is not None:
+        from cso.cluster.evaluating import RayModel  # here, like the next, for Ray need not be there
+
+        with RayModel(model, taxonomy, ray, max_length=settings.max_length, token_budget=budget) as spread:
+            yield Local(spread, remembered, settings, observe)
+        return
     from cso.evaluate.local import load_local  # here, like the next, because they take seconds to import
     from cso.train.memory import memory_advice
 
     with memory_advice("lower evaluate.token_budget, the tokens of a batch"):
-        budget = settings.token_budget
         loaded = load_local(model, taxonomy, max_length=settings.max_length, token_budget=budget, say=say)
         yield Local(loaded, remembered, settings, observe)
 

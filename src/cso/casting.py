@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from cso.corpora import read_corpus
-from cso.corpus_cast import STAND_IN_NOTICE, World
+from cso.corpus_cast import World
 from cso.dialogue import Dialogue
 from cso.errors import BudgetSpent
 from cso.llm import Answers, Budget, BudgetedChat, Chat, RememberedChat
@@ -24,6 +25,32 @@ from cso.taxonomy import Taxonomy
 Play = Callable[[Dialogue, Answers], Cast]
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What has been asked, as a line when printed: calls, remembered answers, tokens and USD."""
+
+    calls: int = 0
+    reused: int = 0
+    prompt_tokens: int | None = None  # like the next: None where the roles are no chat models
+    completion_tokens: int | None = None
+    cost: float | None = None  # None: a price is not known
+
+    def plus(self, other: Spent) -> Spent:
+        """Both together."""
+        return Spent(*(_sum(getattr(self, each.name), getattr(other, each.name)) for each in fields(self)))
+
+    def __str__(self) -> str:
+        line = f"{self.calls:,} calls" + (f" ({self.reused:,} answers remembered)" if self.reused else "")
+        if self.prompt_tokens is None:
+            return line
+        money = "" if self.cost is None or not self.calls else f", ${self.cost:.4f}"
+        return f"{line}, {self.prompt_tokens:,} tokens in, {self.completion_tokens:,} out{money}"
+
+
+def _sum(one: float | None, other: float | None) -> Any:
+    return None if one is None or other is None else one + other
+
+
 @dataclass(slots=True)
 class Casting:
     """The casts of a run, one a dialogue, with what they have been asked."""
@@ -31,7 +58,6 @@ class Casting:
     run: Run
     play: Play
     budget: Budget | None = None
-    notice: str = ""
     _answers: dict[str, Answers] = field(default_factory=dict[str, Answers])
     _casts: dict[str, Cast] = field(default_factory=dict[str, Cast])
     _dismissed: list[Answers] = field(default_factory=list[Answers])  # with calls on their way
@@ -60,18 +86,16 @@ class Casting:
         self._new += answers.new
         self._reused += answers.reused
 
-    def spent(self) -> str:
-        """What has been asked so far, in a line: calls, remembered answers, tokens and money."""
+    def spent(self) -> Spent:
+        """What has been asked so far."""
         under_way = self._answers.values()
         new = self._new.total() + sum(answers.new.total() for answers in under_way)
         reused = self._reused.total() + sum(answers.reused.total() for answers in under_way)
-        line = f"{new:,} calls" + (f" ({reused:,} answers remembered)" if reused else "")
         if self.budget is None:
-            return line
+            return Spent(new, reused)
         usage = self.budget.usage.values()
         into, out = sum(use.prompt_tokens for use in usage), sum(use.completion_tokens for use in usage)
-        money = "" if self.budget.cost is None or not new else f", ${self.budget.cost:.4f}"
-        return f"{line}, {into:,} tokens in, {out:,} out{money}"
+        return Spent(new, reused, into, out, self.budget.cost)
 
 
 @asynccontextmanager
@@ -81,11 +105,11 @@ async def casting(run: Run) -> AsyncGenerator[Casting]:
     if settings.cast.kind == "corpus":
         world = corpus_world(run)
         name = f"corpus_cast {world.fingerprint}"
-        yield Casting(run, lambda seed, answers: remembered(world.cast(seed), answers, name), notice=STAND_IN_NOTICE)
+        yield Casting(run, lambda seed, answers: remembered(world.cast(seed), answers, name))
         return
     async with limited(settings.limits, prices(settings.cast)) as (endpoints, budget):
-        chats: dict[Role, Chat] = {
-            role: BudgetedChat(endpoints.chat(player.base_url, player.api_key_env), budget)
+        chats: dict[Role, list[Chat]] = {
+            role: [BudgetedChat(endpoints.chat(each, player.api_key_env), budget) for each in player.addresses]
             for role, player in settings.cast.players().items()
         }
         cast = Casting(run, llm_play(settings, run.taxonomy, chats), budget=budget)
@@ -100,12 +124,16 @@ async def casting(run: Run) -> AsyncGenerator[Casting]:
         await cast.settle()
 
 
-def llm_play(settings: Settings, taxonomy: Taxonomy, chats: Mapping[Role, Chat]) -> Play:
-    """Casts of chat models, whose answers are remembered a dialogue."""
+def llm_play(settings: Settings, taxonomy: Taxonomy, chats: Mapping[Role, Sequence[Chat]]) -> Play:
+    """Casts of chat models, whose answers are remembered a dialogue.
+
+    A role may be served at several addresses: a dialogue keeps to one of them, which has its history in its cache.
+    """
     company = chat_roles(settings.cast, taxonomy, load_rubric(settings.rubric))
 
     def play(seed: Dialogue, answers: Answers) -> Cast:
-        return company.cast(lambda role: RememberedChat(chats[role], answers, role))
+        number = int(hashlib.sha256(seed.id.encode("utf-8", "surrogatepass")).hexdigest(), 16)
+        return company.cast(lambda role: RememberedChat(chats[role][number % len(chats[role])], answers, role))
 
     return play
 
@@ -137,7 +165,7 @@ def prices(cast: CastSettings) -> dict[str, tuple[float, float] | None]:
     found: dict[str, tuple[float, float] | None] = {}
     for player in cast.players().values():
         model = player.model or ""
-        price = player.price or listed_price(model, player.base_url)
+        price = player.price or listed_price(model, player.addresses[0])
         known = found.get(model, price)
         found[model] = None if known is None or price is None else max(known, price)
     return found

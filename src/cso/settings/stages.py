@@ -1,18 +1,12 @@
-"""The configuration: one small class a stage, each value with its source. YAML files and `--set` fill it."""
+"""The settings: one small class a stage, each value with its source."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
-
-from cso.errors import InputError
-from cso.files import yaml_text
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -21,8 +15,8 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Role = Literal["seeker", "supporter", "strategist", "judge"]
 Objective = Literal["sft", "dpo", "ipo", "simpo", "orpo", "kto", "plackett_luce", "q_margin"]
 Tuning = Literal["full", "lora"]
+Executor = Literal["local", "ray"]
 ROLES: tuple[Role, ...] = ("seeker", "supporter", "strategist", "judge")
-Assignment = Annotated[str, "KEY=VALUE, the key with dots, the value as in YAML"]
 
 
 class _Settings(BaseModel):
@@ -51,13 +45,14 @@ class SearchSettings(_Settings):
     revisit_ends: bool = False  # as in the release: judge known Ends again and again
     fresh_rollouts: bool = False  # as in the release: rollouts never reuse answers
     speculate: Annotated[int, Field(ge=0, le=64)] = 0  # selections asked ahead of time; the tree stays the same
+    executor: Executor = "local"  # where trees grow: in this process, or by the actors of a Ray cluster; same trees
 
 
 class RoleSettings(_Settings):
     """Who plays a role; what is None is taken from `cast.default`."""
 
     model: str | None = None
-    base_url: str | None = None
+    base_url: str | tuple[str, ...] | None = None  # of several that serve the model, each dialogue asks one
     api_key_env: Variable | None = None  # the variable that holds the key; the key itself never is here
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_tokens: Positive | None = None
@@ -65,8 +60,17 @@ class RoleSettings(_Settings):
 
     @field_validator("base_url")
     @classmethod
-    def _no_secret(cls, address: str | None) -> str | None:
-        return None if address is None else checked_address(address)
+    def _no_secret(cls, given: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if given is None or isinstance(given, str):
+            return None if given is None else checked_address(given)
+        if not given:
+            raise ValueError("expected an address, or several, found an empty list")
+        return tuple(map(checked_address, given))
+
+    @property
+    def addresses(self) -> tuple[str | None, ...]:
+        """Where the model is served; None: at OpenAI."""
+        return self.base_url if isinstance(self.base_url, tuple) else (self.base_url,)
 
 
 def checked_address(address: str) -> str:
@@ -121,6 +125,16 @@ class LimitSettings(_Settings):
     max_calls: Count | None = None
     max_tokens: Count | None = None
     max_cost: Annotated[float, Field(ge=0)] | None = None  # USD
+
+
+class RaySettings(_Settings):
+    """The actors of a Ray cluster, for `search.executor` and `evaluate.executor`. None of it changes a result."""
+
+    address: str | None = None  # of the cluster, such as auto; None: one is started on this machine
+    actors: Positive | None = None  # None: as many as the cluster's CPUs, or its GPUs where an actor takes some
+    cpus: Above0 = 1.0  # of an actor
+    gpus: Annotated[float, Field(ge=0)] = 0.0  # of an actor
+    at_once: Positive = 32  # dialogues that an actor grows at the same time
 
 
 class ExtractSettings(_Settings):
@@ -190,6 +204,7 @@ class EvaluateSettings(_Settings):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0  # 0: the likeliest token each time
     draws: Annotated[int, Field(ge=1, le=100_000)] = 1000  # of the bootstrap and of the randomization test
     seed: Count = 0  # of everything drawn
+    executor: Executor = "local"  # who answers with a model that is not an endpoint's: this process, or Ray's actors
 
 
 class Settings(_Settings):
@@ -201,85 +216,7 @@ class Settings(_Settings):
     search: SearchSettings = SearchSettings()
     cast: CastSettings = CastSettings()
     limits: LimitSettings = LimitSettings()
+    ray: RaySettings = RaySettings()
     extract: ExtractSettings = ExtractSettings()
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
-
-
-def load_settings(
-    config: Path | None = None, assignments: Iterable[Assignment] = (), *, base: Settings | None = None
-) -> Settings:
-    """`base`, or the defaults, with a YAML file and then `assignments` laid over it.
-
-    Raises InputError, naming the file or the setting.
-    """
-    values: dict[str, Any] = {}
-    if config is not None:
-        try:
-            content: Any = yaml.safe_load(config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"{config}: expected a YAML file with settings; {error}") from error
-        if content is not None and not isinstance(content, dict):
-            raise InputError(f"{config}: expected settings as `key: value`, found {type(content).__name__}")
-        values = cast(dict[str, Any], content or {})
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"--set {assignment}: expected KEY=VALUE, such as search.iterations=50")
-        _assign(values, key.strip(), value, source=assignment)
-    return settings_from(values, source=str(config) if config else "settings", base=base)
-
-
-def dump_settings(settings: Settings) -> str:
-    """The YAML text that `load_settings` reads back as the same settings."""
-    return yaml_text(settings.model_dump(mode="json"))
-
-
-def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values under keys with dots, as `--set` names them."""
-    values: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            values |= flat(cast(Mapping[str, Any], value), f"{prefix}{key}.")
-        else:
-            values[f"{prefix}{key}"] = value
-    return values
-
-
-def settings_from(values: Mapping[str, Any], *, source: str, base: Settings | None = None) -> Settings:
-    """Validated settings: `base`, or the defaults, with `values` laid over it."""
-    try:
-        return Settings.model_validate(_overlay((base or Settings()).model_dump(), values))
-    except ValidationError as error:
-        raise InputError(f"{source}: " + "; ".join(map(_complaint, error.errors()))) from None
-
-
-def _complaint(error: ErrorDetails) -> str:
-    """What is wrong with a setting, and what was found; not where that may be a key."""
-    place = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        return f"{place}: there is no such setting"
-    if "key" in place or "url" in place:
-        return f"{place}: {error['msg']}"
-    return f"{place}: {error['msg']}, found {error['input']!r}"
-
-
-def _assign(values: dict[str, Any], key: str, value: str, *, source: str) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        inner: Any = values.setdefault(parent, {})
-        if not isinstance(inner, dict):
-            raise InputError(f"--set {source}: {parent} is a value, not a group of settings")
-        values = cast(dict[str, Any], inner)
-    try:
-        values[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {source}: the value is not valid YAML: {error}") from error
-
-
-def _overlay(base: Any, over: Any) -> Any:
-    """`over` laid over `base`, group by group."""
-    if not isinstance(base, dict) or not isinstance(over, Mapping):
-        return over
-    merged = cast(dict[str, Any], base)
-    return merged | {key: _overlay(merged.get(key), value) for key, value in cast(Mapping[str, Any], over).items()}

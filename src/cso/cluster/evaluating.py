@@ -1,0 +1,90 @@
+"""A model that is evaluated by actors: each has loaded it once and answers a share of the prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cso.cluster.crew import Crew
+from cso.evaluate.local import LocalModel, load_local, version
+from cso.settings import ModelSettings, RaySettings
+from cso.taxonomy import Taxonomy
+from cso.train.memory import memory_advice
+from cso.transcript import Message
+
+PROMPTS = 64  # in one call of an actor: few enough to share out, enough to have beginnings in common
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Prompts for one call, and what is asked about them."""
+
+    method: str  # of LocalModel: write or choose
+    asked: Sequence[Sequence[Message]]
+    positional: Sequence[Any]
+    named: dict[str, Any]
+    first: int  # place of the first
+
+
+class EvaluateActor:
+    def __init__(self, model: ModelSettings, taxonomy: Taxonomy, max_length: int, token_budget: int | None) -> None:
+        self._told = model, taxonomy, max_length, token_budget
+        self._model: LocalModel
+
+    def open(self) -> None:
+        """Raises what `load_local` does."""
+        model, taxonomy, max_length, token_budget = self._told
+        self._model = load_local(model, taxonomy, max_length=max_length, token_budget=token_budget)
+
+    def answer(self, part: Part) -> list[tuple[int, Any]]:
+        with memory_advice("lower evaluate.token_budget, the tokens of a batch"):
+            method = getattr(self._model, part.method)
+            found = method(self._model.prompts(part.asked), *part.positional, **part.named)
+            return [(part.first + place, each) for place, each in found]
+
+
+class RayModel:
+    """Takes the place of a LocalModel, and gives the same answers. A context manager, for its actors."""
+
+    def __init__(
+        self, model: ModelSettings, taxonomy: Taxonomy, ray: RaySettings, *, max_length: int, token_budget: int | None
+    ) -> None:
+        self.identity = version(model)
+        self.max_length = max_length
+        one_part_at_a_time = ray.model_copy(update={"at_once": 1})
+        self._crew = Crew[Part](
+            EvaluateActor, one_part_at_a_time, tell=lambda place, of: (model, taxonomy, max_length, token_budget)
+        )
+
+    def __enter__(self) -> Self:
+        self._crew.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._crew.__exit__(*error)
+
+    def prompts(self, asked: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
+        """As they are: the actors make tokens of them."""
+        return list(asked)
+
+    def choose(self, prompts: Sequence[Sequence[Message]], taxonomy: Taxonomy) -> Generator[tuple[int, list[float]]]:
+        """As `LocalModel.choose`, in any order."""
+        yield from self._spread([Part("choose", each, [taxonomy], {}, first) for first, each in _parts(prompts)])
+
+    def write(
+        self, prompts: Sequence[Sequence[Message]], openings: Sequence[str] | None = None, **told: Any
+    ) -> Generator[tuple[int, str]]:
+        """As `LocalModel.write`, in any order."""
+        before = openings or [""] * len(prompts)
+        yield from self._spread(
+            [Part("write", each, [before[first : first + len(each)]], told, first) for first, each in _parts(prompts)]
+        )
+
+    def _spread(self, parts: Sequence[Part]) -> Generator[tuple[int, Any]]:
+        for _, found in self._crew.spread("answer", parts):
+            yield from found
+
+
+def _parts(prompts: Sequence[Sequence[Message]]) -> list[tuple[int, Sequence[Sequence[Message]]]]:
+    return [(first, prompts[first : first + PROMPTS]) for first in range(0, len(prompts), PROMPTS)]

@@ -1,0 +1,96 @@
+"""Settings from YAML files and `--set`, and back. What cannot be used is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from cso.errors import InputError
+from cso.files import yaml_text
+from cso.settings.stages import Settings
+
+Assignment = Annotated[str, "KEY=VALUE, the key with dots, the value as in YAML"]
+
+
+def load_settings(
+    config: Path | None = None, assignments: Iterable[Assignment] = (), *, base: Settings | None = None
+) -> Settings:
+    """`base`, or the defaults, with a YAML file and then `assignments` laid over it.
+
+    Raises InputError, naming the file or the setting.
+    """
+    values: dict[str, Any] = {}
+    if config is not None:
+        try:
+            content: Any = yaml.safe_load(config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"{config}: expected a YAML file with settings; {error}") from error
+        if content is not None and not isinstance(content, dict):
+            raise InputError(f"{config}: expected settings as `key: value`, found {type(content).__name__}")
+        values = cast(dict[str, Any], content or {})
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {assignment}: expected KEY=VALUE, such as search.iterations=50")
+        _assign(values, key.strip(), value, source=assignment)
+    return settings_from(values, source=str(config) if config else "settings", base=base)
+
+
+def dump_settings(settings: Settings) -> str:
+    """The YAML text that `load_settings` reads back as the same settings."""
+    return yaml_text(settings.model_dump(mode="json"))
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values under keys with dots, as `--set` names them."""
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            values |= flat(cast(Mapping[str, Any], value), f"{prefix}{key}.")
+        else:
+            values[f"{prefix}{key}"] = value
+    return values
+
+
+def settings_from(values: Mapping[str, Any], *, source: str, base: Settings | None = None) -> Settings:
+    """Validated settings: `base`, or the defaults, with `values` laid over it."""
+    try:
+        return Settings.model_validate(_overlay((base or Settings()).model_dump(), values))
+    except ValidationError as error:
+        raise InputError(f"{source}: " + "; ".join(map(_complaint, error.errors()))) from None
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """What is wrong with a setting, and what was found; not where that may be a key."""
+    place = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{place}: there is no such setting"
+    if "key" in place or "url" in place:
+        return f"{place}: {error['msg']}"
+    return f"{place}: {error['msg']}, found {error['input']!r}"
+
+
+def _assign(values: dict[str, Any], key: str, value: str, *, source: str) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner: Any = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {source}: {parent} is a value, not a group of settings")
+        values = cast(dict[str, Any], inner)
+    try:
+        values[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {source}: the value is not valid YAML: {error}") from error
+
+
+def _overlay(base: Any, over: Any) -> Any:
+    """`over` laid over `base`, group by group."""
+    if not isinstance(base, dict) or not isinstance(over, Mapping):
+        return over
+    merged = cast(dict[str, Any], base)
+    return merged | {key: _overlay(merged.get(key), value) for key, value in cast(Mapping[str, Any], over).items()}

@@ -1,0 +1,177 @@
+"""Searches on a local Ray cluster, held to those of one process, also when actors die or have spent their shares."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Generator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cso.casting import casting
+from cso.cluster import Crew, RaySearch
+from cso.cluster.shares import share
+from cso.corpora import read_corpus
+from cso.errors import BudgetSpent, ClusterError, InputError, StoreError
+from cso.growing import Growing, Grown
+from cso.settings import LimitSettings, RaySettings, load_settings
+from cso.store import Run
+from cso.taxonomy import load_taxonomy
+
+ray: Any = import_module("ray")
+ESC8 = load_taxonomy("esc8")
+SEEDS = read_corpus("bundled", ESC8).dialogues[:6]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Generator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where actors find `Worker`
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+def run_of(folder: Path, *said: str) -> Run:
+    settings = load_settings(None, ["search.iterations=12", "ray.actors=2", "ray.at_once=2", *said])
+    run = Run.create(folder, settings, ESC8)
+    run.save_seeds(SEEDS)
+    return run
+
+
+def trees_of(run: Run) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (run.folder / "trees").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The trees as one process grows them."""
+    run = run_of(tmp_path_factory.mktemp("alone") / "run")
+
+    async def grow() -> None:
+        async with casting(run) as cast:
+            await Growing(cast).grow(SEEDS, lambda tree: None)
+
+    asyncio.run(grow())
+    return trees_of(run)
+
+
+@pytest.mark.slow
+def test_two_actors_grow_the_trees_of_one_process_though_one_is_killed(
+    cluster: None, alone: dict[str, bytes], tmp_path: Path
+) -> None:
+    run = run_of(tmp_path / "run")
+    grown: list[Grown] = []
+
+    def kill_one(tree: Grown) -> None:
+        grown.append(tree)
+        if len(grown) == 1:
+            os.kill(next(iter(actors())), signal.SIGKILL)
+
+    RaySearch(run).grow(SEEDS, grown=kill_one)
+    assert sorted(tree.id for tree in grown) == sorted(seed.id for seed in SEEDS)
+    assert trees_of(run) == alone
+    lines = [line for path in (run.folder / "answers").iterdir() for line in path.read_text("utf-8").splitlines()]
+    assert len(lines) == len(set(lines)), "nothing was asked twice"
+
+
+def actors() -> list[int]:
+    """Processes of search actors, the latest first."""
+    found = list(psutil.process_iter(["name", "cmdline", "create_time"]))
+    named = [each for each in found if "ray::SearchActor" in " ".join(each.info["cmdline"] or [])]
+    return [each.pid for each in sorted(named, key=lambda each: -each.info["create_time"])]
+
+
+class Worker:
+    """Squares numbers; dies of -1, has spent its share at -2. In place 0 it can pay for three only."""
+
+    def __init__(self, place: int, of: int) -> None:
+        self.place, self.of = place, of
+        self.given = 0
+
+    async def open(self) -> None:
+        if self.of == 3:
+            raise InputError("three are too many")
+        if self.of == 4:
+            os._exit(1)
+
+    async def work(self, number: int) -> int:
+        self.given += 1
+        if number == -1:
+            os._exit(1)
+        if number == -2 or (self.place == 0 and self.given > 3):
+            raise BudgetSpent("limits.max_calls = 3 is reached")
+        return number**2
+
+
+def crew(actors: int = 2, *, at_once: int = 2) -> Crew[int]:
+    return Crew(Worker, RaySettings(actors=actors, at_once=at_once), tell=lambda place, of: (place, of))
+
+
+@pytest.mark.slow
+def test_what_one_actor_cannot_pay_for_others_do(cluster: None) -> None:
+    with crew() as two:
+        assert sorted(two.spread("work", range(20))) == [(number, number**2) for number in range(20)]
+
+
+@pytest.mark.slow
+def test_a_budget_is_spent_once_every_actor_has_spent_its_share(cluster: None) -> None:
+    with crew() as two, pytest.raises(BudgetSpent, match="max_calls = 3"):
+        list(two.spread("work", [1, -2, 2]))
+
+
+@pytest.mark.slow
+def test_work_that_kills_every_actor_is_to_blame(cluster: None) -> None:
+    with crew(at_once=1) as two:
+        finished = two.spread("work", [3, -1, 4])
+        assert {next(finished), next(finished)} == {(3, 9), (4, 16)}
+        with pytest.raises(ClusterError, match="5 actors died with the same work under way"):
+            next(finished)
+    with crew(4) as four, pytest.raises(ClusterError, match="before they were ready"):
+        list(four.spread("work", [1]))
+
+
+@pytest.mark.slow
+def test_what_an_actor_finds_wrong_is_raised_as_it_was(cluster: None, tmp_path: Path) -> None:
+    with crew(3) as three, pytest.raises(InputError, match=r"^three are too many$"):
+        list(three.spread("work", [1]))
+    lost = run_of(tmp_path / "run")
+    (lost.folder / "settings.yaml").unlink()
+    with pytest.raises(StoreError, match="no such run"):
+        RaySearch(lost).grow(SEEDS, grown=lambda tree: None)
+
+
+@pytest.mark.slow
+def test_an_actor_that_fits_nowhere_is_a_mistake_that_is_named(cluster: None) -> None:
+    many = Crew[int](Worker, RaySettings(cpus=1000), tell=lambda place, of: (place, of))
+    with pytest.raises(ClusterError, match=r"lower ray\.cpus or ray\.gpus"), many:
+        pass
+
+
+LIMITS = st.one_of(st.none(), st.integers(1, 10_000))
+
+
+@given(st.integers(1, 40), st.integers(40, 10_000), LIMITS, LIMITS, st.one_of(st.none(), st.floats(0, 1e6)))
+def test_shares_add_up_to_the_limits(
+    of: int, concurrency: int, max_calls: int | None, max_tokens: int | None, max_cost: float | None
+) -> None:
+    limits = LimitSettings(
+        concurrency=concurrency, max_calls=max_calls, max_tokens=max_tokens, max_cost=max_cost, timeout=5
+    )
+    shares = [share(limits, place, of) for place in range(of)]
+    assert sum(each.concurrency for each in shares) == concurrency
+    assert total([each.max_calls for each in shares]) == max_calls
+    assert total([each.max_tokens for each in shares]) == max_tokens
+    assert total([each.max_cost for each in shares]) == pytest.approx(max_cost)
+    assert {each.timeout for each in shares} == {5}
+
+
+def total(parts: Sequence[Any]) -> Any:
+    return None if None in parts else sum(parts)
