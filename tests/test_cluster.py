@@ -17,13 +17,16 @@ from hypothesis import strategies as st
 
 from cso.casting import casting
 from cso.cluster import Crew, RaySearch
+from cso.cluster.evaluating import PROMPTS
 from cso.cluster.shares import share
 from cso.corpora import read_corpus
 from cso.errors import BudgetSpent, ClusterError, InputError, StoreError
+from cso.evaluate import evaluate, items
 from cso.growing import Growing, Grown
-from cso.settings import LimitSettings, RaySettings, load_settings
+from cso.settings import EvaluateSettings, LimitSettings, RaySettings, load_settings
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
+from small_training import save_model
 
 ray: Any = import_module("ray")
 ESC8 = load_taxonomy("esc8")
@@ -128,11 +131,12 @@ def test_a_budget_is_spent_once_every_actor_has_spent_its_share(cluster: None) -
 
 
 @pytest.mark.slow
-def test_work_that_kills_every_actor_is_to_blame(cluster: None) -> None:
+def test_work_that_kills_every_actor_is_to_blame(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cso.cluster.crew.DEATHS", 2)
     with crew(at_once=1) as two:
         finished = two.spread("work", [3, -1, 4])
         assert {next(finished), next(finished)} == {(3, 9), (4, 16)}
-        with pytest.raises(ClusterError, match="5 actors died with the same work under way"):
+        with pytest.raises(ClusterError, match="2 actors died with the same work under way"):
             next(finished)
     with crew(4) as four, pytest.raises(ClusterError, match="before they were ready"):
         list(four.spread("work", [1]))
@@ -146,6 +150,20 @@ def test_what_an_actor_finds_wrong_is_raised_as_it_was(cluster: None, tmp_path: 
     (lost.folder / "settings.yaml").unlink()
     with pytest.raises(StoreError, match="no such run"):
         RaySearch(lost).grow(SEEDS, grown=lambda tree: None)
+
+
+@pytest.mark.slow
+def test_a_model_is_evaluated_by_actors_as_in_one_process(cluster: None, tmp_path: Path) -> None:
+    model = str(save_model(tmp_path / "model"))
+    asked = items(SEEDS)[: PROMPTS + 10]
+    for settings in (EvaluateSettings(max_tokens=4), EvaluateSettings(choose="score", max_tokens=4)):
+        one = evaluate(model, asked, tmp_path / f"one-{settings.choose}", ESC8, settings)
+        two = evaluate(model, asked, tmp_path / f"two-{settings.choose}", ESC8, settings, ray=RaySettings(actors=2))
+        assert [(each.item, each.strategy, each.text) for each in two] == [
+            (each.item, each.strategy, each.text) for each in one
+        ]
+    with pytest.raises(InputError, match="nobody/nothing"):
+        evaluate("nobody/nothing", asked, tmp_path / "none", ESC8, EvaluateSettings(), ray=RaySettings(actors=1))
 
 
 @pytest.mark.slow

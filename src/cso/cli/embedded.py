@@ -59,7 +59,7 @@ def prepare(screen: Console, folder: Path, said: list[str]) -> Laboratory:
         _make_base(screen, train, esc8, laboratory.base)
     shaping = [each for each in said if each.startswith(("search.", "extract."))]
     for place, more in ((folder, []), (laboratory.judge_selected, ["search.judge_selected=true"])):
-        search(str(seeds), place, None, [*SETTINGS, *more, *shaping])
+        search(str(seeds), str(place), None, [*SETTINGS, *more, *shaping])
         if not (Run.open(place).preferences / "README.md").exists():
             extract_command(place, random=True)
     return laboratory

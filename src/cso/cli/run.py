@@ -91,7 +91,7 @@ def _check(
 def _search(screen: Console, seeds: str, out: Path, config: Path | None, said: Sequence[str], limit: int | None) -> int:
     """Grow the trees; those that fail are named, and the others go on. The exit status: 1 where some failed."""
     try:
-        search(seeds, out, config, list(said), limit=limit)
+        search(seeds, str(out), config, list(said), limit=limit)
     except typer.Exit as end:
         screen.print("some trees failed: the other ones go on; the same command tries them again")
         return end.exit_code

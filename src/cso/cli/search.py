@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -25,10 +27,16 @@ from cso.settings import Settings, load_settings
 from cso.store import Run
 from cso.taxonomy import Taxonomy, load_taxonomy
 
+if TYPE_CHECKING:
+    from cso.cluster.mirror import Mirror
+
 
 def search(
     seeds: Annotated[str, typer.Argument(help="A file of dialogues (see `cso corpus`), `bundled` or `bundled:test`.")],
-    out: Annotated[Path, typer.Option(help="The run directory; one that is there is gone on with.")],
+    out: Annotated[
+        str,
+        typer.Option(help="The run directory; one that is there is gone on with. With Ray also s3://..., gs://..."),
+    ],
     config: Config = None,
     set_: Assignments = None,
     base_url: BaseUrl = None,
@@ -54,12 +62,33 @@ def search(
     if dry_run:
         asyncio.run(estimate(screen, dialogues[:limit], settings, taxonomy))
         return
-    with locked(out):
-        run = Run.create(out, settings, taxonomy, wording(settings, taxonomy), replace=regrow)
+    with _place(out, settings) as (folder, address), locked(folder):
+        run = Run.create(folder, settings, taxonomy, wording(settings, taxonomy), replace=regrow)
         run.save_seeds(dialogues)
-        failed = _search(screen, run, dialogues[:limit])
+        failed = _search(screen, run, dialogues[:limit], address)
     if failed:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _place(out: str, settings: Settings) -> Generator[tuple[Path, Mirror | None]]:
+    """The folder of the run; where it has an address, a folder that is gone at the end, and what copies from and to it.
+
+    Raises InputError for an address without Ray.
+    """
+    if "://" not in out:
+        yield Path(out), None
+        return
+    if settings.search.executor != "ray":
+        raise InputError(f"--out {out}: expected a folder, or search.executor=ray, whose actors can write there")
+    need("search.executor=ray", ("ray",), extra="ray")
+    from cso.cluster.mirror import SHARED, Mirror  # here, because they need the extra
+
+    with TemporaryDirectory(prefix="cso-") as folder:
+        mirror = Mirror(out, Path(folder))
+        grown = [name for name in mirror.names() if name.startswith("trees/")]
+        mirror.fetch(*SHARED, *grown[:1])  # a tree, so that other settings than those there are found out
+        yield Path(folder), mirror
 
 
 def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Settings) -> Sequence[Dialogue]:
@@ -78,7 +107,7 @@ def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Setti
     return corpus.dialogues
 
 
-def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
+def _search(screen: Console, run: Run, seeds: Sequence[Dialogue], mirror: Mirror | None = None) -> int:
     """Grow what is not there yet; the number of trees that failed."""
     pending = [seed for seed in seeds if not run.has_tree(seed)]
     if len(pending) < len(seeds):
@@ -87,10 +116,10 @@ def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
         return 0
     if run.settings.cast.kind == "corpus":
         screen.print(STAND_IN_NOTICE)
-    outcome = Outcome(screen, run, len(pending))
+    outcome = Outcome(screen, run, len(pending), mirror.address if mirror else str(run.folder))
     try:
         if run.settings.search.executor == "ray":
-            _on_ray(run, pending, outcome)
+            _on_ray(run, pending, outcome, mirror)
         else:
             asyncio.run(_here(run, pending, outcome))
     finally:
@@ -101,8 +130,8 @@ def _search(screen: Console, run: Run, seeds: Sequence[Dialogue]) -> int:
 class Outcome:
     """What becomes of a search: shown while it goes on, and in a few lines at its end."""
 
-    def __init__(self, screen: Console, run: Run, wanted: int) -> None:
-        self._screen, self._run, self._wanted = screen, run, wanted
+    def __init__(self, screen: Console, run: Run, wanted: int, place: str) -> None:
+        self._screen, self._wanted, self._place = screen, wanted, place
         self._kinds: Counter[str] = Counter()
         self.failed: list[Grown] = []
         self.spent: Callable[[], object] = lambda: Spent()
@@ -126,8 +155,8 @@ class Outcome:
         for tree in self.failed:
             why = f"{tree.failure.reason}: {tree.failure.message}" if tree.failure else ""
             say(f"  failed after {tree.iterations} iterations: {tree.id}: {why}")
-        say(f"trees: {self._run.folder / 'trees'}")
-        say(f"answers: {self._run.folder / 'answers'}")
+        say(f"trees: {self._place}/trees")
+        say(f"answers: {self._place}/answers")
 
 
 async def _here(run: Run, seeds: Sequence[Dialogue], outcome: Outcome) -> None:
@@ -138,12 +167,15 @@ async def _here(run: Run, seeds: Sequence[Dialogue], outcome: Outcome) -> None:
             await Growing(cast, reached=outcome.progress.reached).grow(seeds, outcome.grown)
 
 
-def _on_ray(run: Run, seeds: Sequence[Dialogue], outcome: Outcome) -> None:
+def _on_ray(run: Run, seeds: Sequence[Dialogue], outcome: Outcome, mirror: Mirror | None) -> None:
     """Grow the trees by actors of a Ray cluster."""
     need("search.executor=ray", ("ray",), extra="ray")
     from cso.cluster import RaySearch  # here, because it takes seconds to import
+    from cso.cluster.mirror import SHARED
 
-    search = RaySearch(run)
+    if mirror is not None:
+        mirror.send(*SHARED)
+    search = RaySearch(run, None if mirror is None else mirror.address)
     outcome.spent = search.spent
     with outcome.progress:
         search.grow(seeds, grown=outcome.grown, reached=outcome.progress.reached)

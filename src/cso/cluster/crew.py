@@ -113,7 +113,7 @@ class Crew(Generic[T]):
                     deaths.update(member.items.values() if member.opening is None else [OPENING])
                     if max(deaths.values(), default=0) >= DEATHS:
                         raise _blame(error, opening=member.opening is not None) from error
-                    waiting.extendleft(reversed(member.items.values()))
+                    waiting.extend(member.items.values())  # last, lest work that kills actors keeps the rest from them
                     self._replace(member)
             if time.monotonic() - ticked > TICK:
                 ticked = time.monotonic()

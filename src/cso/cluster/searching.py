@@ -1,26 +1,32 @@
 """A search by actors: each grows a share of the dialogues in its own process, with its own endpoints and limits.
 
-The run lies in a folder that all machines share. One actor at a time works at a dialogue, and every answer is there
-before it is used: whoever takes over a dialogue replays it and goes on, to the same tree.
+One actor at a time works at a dialogue. In a folder that all machines share, every answer is there before it is used:
+whoever takes over a dialogue replays it and goes on, to the same tree. An address such as s3://bucket/run gets the
+answers every few seconds, so that those of the last ones are asked again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from cso.casting import Casting, Spent, casting
 from cso.cluster.crew import Crew
+from cso.cluster.mirror import SHARED, Mirror
 from cso.cluster.shares import rest, share
 from cso.dialogue import Dialogue
 from cso.errors import BudgetSpent
 from cso.growing import Growing, Grown
 from cso.settings import LimitSettings, Settings
 from cso.store import Run
+
+SECONDS_UNSENT = 5.0  # that answers lie on one machine only, where the run has an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +41,13 @@ class Report:
 class SearchActor:
     """One of the actors. Its methods run in one event loop, side by side."""
 
-    def __init__(self, folder: Path, place: int, limits: LimitSettings, keys: Mapping[str, str]) -> None:
-        """`keys`: variables that hold keys of endpoints, as the driver has them; the machine's own go first."""
-        self._folder, self._place, self._limits, self._keys = folder, place, limits, keys
+    def __init__(self, at: Path | str, place: int, limits: LimitSettings, keys: Mapping[str, str]) -> None:
+        """`at`: the run's folder or address. `keys`: variables that hold keys of endpoints, as the driver has them;
+        the machine's own go first.
+        """
+        self._at, self._place, self._limits, self._keys = at, place, limits, keys
         self._reached: dict[str, int] = {}
+        self._mirror: Mirror | None = None
         self._cast: Casting
         self._growing: Growing
 
@@ -46,12 +55,37 @@ class SearchActor:
         """Raises StoreError where the run is not here, and InputError for roles that cannot be filled."""
         for name, key in self._keys.items():
             os.environ.setdefault(name, key)
-        run = Run.open(self._folder)
+        folder = self._at if isinstance(self._at, Path) else Path(mkdtemp(prefix="cso-"))
+        if isinstance(self._at, str):
+            self._mirror = Mirror(self._at, folder)
+            self._mirror.fetch(*SHARED)
+        run = Run.open(folder)
         run.settings = run.settings.model_copy(update={"limits": self._limits})
         self._cast = await AsyncExitStack().enter_async_context(casting(run))  # open until the process ends
         self._growing = Growing(self._cast, reached=self._reached.__setitem__)
 
     async def grow(self, seed: Dialogue) -> Grown:
+        """The dialogue's tree, also where it is there already."""
+        if self._mirror is None:
+            return await self._grow(seed)
+        run = self._cast.run
+        tree, answers = (
+            path.relative_to(run.folder).as_posix() for path in (run.tree_path(seed.id), run.answers_path(seed.id))
+        )
+        await asyncio.to_thread(self._mirror.fetch, tree, answers)
+        if run.has_tree(seed):
+            return Grown.of(run.read_tree(run.tree_path(seed.id))[0])
+        sending = asyncio.create_task(self._send_often(self._mirror, answers))
+        try:
+            return await self._grow(seed)
+        finally:
+            sending.cancel()
+            done = [name for name in (answers, tree) if (run.folder / name).exists()]
+            await asyncio.to_thread(self._mirror.send, *done)
+            for name in done:
+                (run.folder / name).unlink()
+
+    async def _grow(self, seed: Dialogue) -> Grown:
         found: list[Grown] = []
         try:
             await self._growing.grow((seed,), found.append)
@@ -62,6 +96,15 @@ class SearchActor:
             self._reached.pop(seed.id, None)
         return found[0]
 
+    async def _send_often(self, mirror: Mirror, name: str) -> None:
+        size = 0
+        while True:
+            await asyncio.sleep(SECONDS_UNSENT)
+            file = mirror.folder / name
+            if file.exists() and file.stat().st_size > size:
+                size = file.stat().st_size
+                await asyncio.to_thread(mirror.send, name)
+
     async def report(self) -> Report:
         return Report(self._place, self._cast.spent(), dict(self._reached))
 
@@ -69,8 +112,10 @@ class SearchActor:
 class RaySearch:
     """A run's search, by actors."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, address: str | None = None) -> None:
+        """`address`: where the run really lies; `run` has its settings, taxonomy and seeds."""
         self._run = run
+        self._at: Path | str = address or run.folder.resolve()
         self._reports: dict[int, Report] = {}  # the latest of each place
         self._gone: dict[int, Spent] = {}  # what actors of a place that died had spent
 
@@ -113,7 +158,7 @@ class RaySearch:
             tokens=(gone.prompt_tokens or 0) + (gone.completion_tokens or 0),
             cost=gone.cost or 0.0,
         )
-        return self._run.folder.resolve(), place, limits, _keys(self._run.settings)
+        return self._at, place, limits, _keys(self._run.settings)
 
 
 def _total(parts: Sequence[Spent]) -> Spent:

@@ -1,0 +1,30 @@
+"""`cso fetch`: a run from an address such as s3://bucket/run into a folder, where every other command works with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cso.cli.options import console, need
+from cso.errors import StoreError
+from cso.files import locked
+
+
+def fetch(
+    address: Annotated[str, typer.Argument(help="Where the run lies: s3://..., gs://..., file://...")],
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder to copy it into.")],
+) -> None:
+    """Copy a run from an address into a folder."""
+    need("cso fetch", ("fsspec",), extra="ray")
+    from cso.cluster.mirror import Mirror  # here, because it needs the extra
+
+    screen = console()
+    mirror = Mirror(address, run_folder)
+    names = mirror.names()
+    if "settings.yaml" not in names:
+        raise StoreError(f"{address}: expected a run with a settings.yaml, found {len(names)} other files")
+    with locked(run_folder):
+        mirror.fetch(*names)
+    screen.print(f"{len(names)} files: {run_folder}")
