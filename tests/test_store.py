@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cso.corpora import read_corpus
 from cso.dialogue import Dialogue, Speaker, Turn, dialogue_from_json, dialogue_to_json
 from cso.errors import InputError, StoreError
 from cso.files import locked, write_text
@@ -32,6 +33,21 @@ HOSTILE = 'braces {strategy} {{ x }} </end/> <script>alert("x")</script> \u202e×
 def golden_tree(name: str = "golden_06") -> Tree:
     content = golden(name)
     return asyncio.run(grow_tree(seed_of(content), Asked(**content["stand_in"]).cast, TAXONOMY, settings_of(content)))
+
+
+@pytest.mark.parametrize(
+    ("said", "digest"),
+    [
+        ([], "fabccd8405a2fcd0"),
+        (["cast.kind=llm", "cast.default.model=m", "search.judge_selected=true"], "0849ea1908650a27"),
+    ],
+)
+def test_trees_from_before_later_settings_are_still_of_their_run(said: list[str], digest: str, tmp_path: Path) -> None:
+    """The digests are those that version 0.1.0 wrote first."""
+    seed = read_corpus("bundled", load_taxonomy("esc8")).dialogues[0]
+    run = Run.create(tmp_path / "run", load_settings(None, said), load_taxonomy("esc8"))
+    run.save_tree(Tree(seed, ()))
+    assert json.loads(run.tree_path(seed.id).read_text("utf-8"))["grown_from"] == digest
 
 
 def test_a_tree_comes_back_as_it_was_stored(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from cso.corpora import read_corpus
@@ -105,14 +105,14 @@ async def casting(run: Run) -> AsyncGenerator[Casting]:
     if settings.cast.kind == "corpus":
         world = corpus_world(run)
         name = f"corpus_cast {world.fingerprint}"
-        yield Casting(run, lambda seed, answers: remembered(world.cast(seed), answers, name))
+        yield Casting(run, _with_policy(run, lambda seed, answers: remembered(world.cast(seed), answers, name)))
         return
     async with limited(settings.limits, prices(settings.cast)) as (endpoints, budget):
         chats: dict[Role, list[Chat]] = {
             role: [BudgetedChat(endpoints.chat(each, player.api_key_env), budget) for each in player.addresses]
             for role, player in settings.cast.players().items()
         }
-        cast = Casting(run, llm_play(settings, run.taxonomy, chats), budget=budget)
+        cast = Casting(run, _with_policy(run, llm_play(settings, run.taxonomy, chats)), budget=budget)
         try:
             yield cast
         except BudgetSpent:
@@ -122,6 +122,30 @@ async def casting(run: Run) -> AsyncGenerator[Casting]:
             await cast.settle(cancel=True)
             raise
         await cast.settle()
+
+
+def _with_policy(run: Run, play: Play) -> Play:
+    """The casts of `play`, with a trained model in the roles that `cast.policy` gives it. Raises InputError."""
+    told = run.settings.cast.policy
+    if told.model is None:
+        return play
+    from cso.policy.roles import load_policy  # here, because it takes seconds to import
+
+    policy = load_policy(
+        run.settings.train.model.model_copy(update={"name": told.model}),
+        run.taxonomy,
+        run.settings.cast.player("supporter"),
+        run.settings.evaluate,
+        temperature=run.settings.search.temperature,
+    )
+    own = {role: getattr(policy, role) for role in told.plays}
+
+    def trained(seed: Dialogue, answers: Answers) -> Cast:
+        cast = play(seed, answers)
+        mine = remembered(replace(cast, **own), answers, policy.identity)
+        return replace(cast, **{role: getattr(mine, role) for role in told.plays})
+
+    return trained
 
 
 def llm_play(settings: Settings, taxonomy: Taxonomy, chats: Mapping[Role, Sequence[Chat]]) -> Play:
@@ -145,15 +169,22 @@ def corpus_world(run: Run) -> World:
 
 
 def wording(settings: Settings, taxonomy: Taxonomy) -> str:
-    """A hash of the words that chat models are asked in; empty where none is asked.
+    """A hash of what answers depend on beside the settings: the words that chat models are asked in, and the files of
+    a trained model; empty where there is neither.
 
-    Raises InputError for prompts and roles that cannot be used.
+    Raises InputError for prompts, roles and models that cannot be used.
     """
-    if settings.cast.kind == "corpus":
+    words: list[object] = []
+    if settings.cast.kind == "llm":
+        rubric = load_rubric(settings.rubric)
+        chat_roles(settings.cast, taxonomy, rubric)
+        words += [rubric, *(prompt_text(role, settings.cast.prompts) for role in ROLES)]
+    if settings.cast.policy.model is not None:
+        from cso.evaluate.local import version  # here, because it takes seconds to import
+
+        words.append(version(settings.train.model.model_copy(update={"name": settings.cast.policy.model})))
+    if not words:
         return ""
-    rubric = load_rubric(settings.rubric)
-    chat_roles(settings.cast, taxonomy, rubric)
-    words = [rubric, *(prompt_text(role, settings.cast.prompts) for role in ROLES)]
     return hashlib.sha256(repr(words).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

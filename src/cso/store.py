@@ -34,6 +34,7 @@ from cso.dialogue import Dialogue, dialogue_from_json, dialogue_to_json
 from cso.errors import StoreError
 from cso.files import remove, write_jsonl, write_text
 from cso.settings import Objective, Settings, dump_settings, flat, settings_from
+from cso.shaping import shaping
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
 from cso.tree import Backup, Failure, Node, Root, Tree, node_to_json, nodes_from_json, number
 
@@ -185,7 +186,7 @@ class Run:
 
     def _grown_from(self, seed: Dialogue) -> str:
         """A hash of all that shapes a tree."""
-        content = [dialogue_to_json(seed), _shaping(self.settings), dump_taxonomy(self.taxonomy), self.wording]
+        content = [dialogue_to_json(seed), shaping(self.settings), dump_taxonomy(self.taxonomy), self.wording]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def trees(self) -> Iterator[Tree]:
@@ -211,24 +212,8 @@ def _of_a_run_begun(name: str) -> bool:
     return name in ("lock", "taxonomy.yaml") or name.endswith(".tmp")
 
 
-def _shaping(settings: Settings) -> dict[str, Any]:
-    """The settings that shape a tree: neither endpoints, prices and limits, nor what is asked ahead or extracted."""
-    content = settings.model_dump(
-        mode="json",
-        exclude={
-            **dict.fromkeys(("limits", "ray", "extract", "train", "evaluate"), True),
-            "search": {"speculate", "executor"},
-        },
-    )
-    for role in content["cast"].values():
-        if isinstance(role, dict):
-            for name in ("base_url", "api_key_env", "price"):
-                cast(dict[str, Any], role).pop(name, None)
-    return content
-
-
 def _differences(there: Run, settings: Settings, taxonomy: Taxonomy, wording: str) -> list[str]:
-    old, new = flat(_shaping(there.settings)), flat(_shaping(settings))
+    old, new = flat(shaping(there.settings)), flat(shaping(settings))
     differences = [f"{key}: {old.get(key)} there, {new.get(key)} now" for key in new if old.get(key) != new[key]]
     if dump_taxonomy(there.taxonomy) != dump_taxonomy(taxonomy):
         differences.append(f"taxonomy {taxonomy.name}: its strategies are not those there")

@@ -32,7 +32,10 @@ class Supporter(Protocol):
 
 class Strategist(Protocol):
     async def __call__(self, history: Dialogue, *, sample: int = 0) -> Mapping[str, float]:
-        """A score from 0 to 10 for EVERY strategy of the taxonomy, by name, as the next one after a seeker turn."""
+        """A score for EVERY strategy of the taxonomy, by name, as the next one after a seeker turn: 10 fits best.
+
+        Language models give whole numbers from 0. What a search makes of scores are their differences.
+        """
         ...
 
 

@@ -82,6 +82,13 @@ def checked_address(address: str) -> str:
     return address
 
 
+class PolicySettings(_Settings):
+    """A model that cso has trained, in this process, in the place of the cast's strategist and supporter."""
+
+    model: str | None = None  # a folder or a name on the hub; None: the cast plays all roles
+    plays: tuple[Literal["strategist", "supporter"], ...] = ("strategist", "supporter")
+
+
 class CastSettings(_Settings):
     """The four roles: played from the bundled corpus (a stand-in for trying things out), or by chat models."""
 
@@ -95,6 +102,7 @@ class CastSettings(_Settings):
     supporter: RoleSettings = RoleSettings()
     strategist: RoleSettings = RoleSettings(temperature=0.0)
     judge: RoleSettings = RoleSettings(temperature=0.0)
+    policy: PolicySettings = PolicySettings()
     prompts: Path | None = None  # a folder with a user's own prompts, any of seeker.md, supporter.md, ...
 
     def player(self, role: Role) -> RoleSettings:
