@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,6 @@ EMBEDDED = (  # what a run without a configuration is told
     "evaluate.choose=score",
     "evaluate.write=false",  # the sentences of so small a model are no results
 )
-MODELS = ("base", "sft", "cso")
 
 
 def run_command(
@@ -40,29 +40,79 @@ def run_command(
     test: Annotated[str, typer.Option(help="Held-out dialogues: a file, or `bundled:test`.")] = "bundled:test",
     recipe: Annotated[str | None, typer.Option(help="Training settings by name, see `cso recipes`.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only so many seeds, from the first.")] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Search again with the model just trained as strategist and supporter, so often.")
+    ] = 1,
     set_: Assignments = None,
 ) -> None:
-    """Search, extract, train SFT and CSO, evaluate both and their base, and report: all of it."""
+    """Search, extract, train SFT and CSO, evaluate both and their base, and report: all of it.
+
+    Each further round is a run of its own in RUN/rounds: its search is guided by the model of the round before, and its
+    training goes on from there.
+    """
     screen = console()
     need("`cso run`", ("torch", "transformers", "accelerate", "peft"))
     said = [*(EMBEDDED if config is None else ()), *(set_ or [])]
     settings = load_settings(config, said)
     trainings = {"sft": ("sft", _for_sft(said)), "cso": (settings.train.objective, _of(said, "train"))}
     base = _check(screen, settings, recipe, config, trainings, test)
-    _step(screen, "search")
-    failed = _search(screen, seeds, out, config, said, limit)
-    _step(screen, "extract")
-    extract_command(out, config, _of(said, "extract"))
-    for name, (objective, told) in trainings.items():
-        _step(screen, f"train {name}")
-        train_command(out, objective, name=name, recipe=recipe, config=config, set_=told)
-    for name in MODELS:
-        _step(screen, f"evaluate {name}")
-        evaluate(screen, Run.open(out), settings, base if name == "base" else name, corpus=test, name=name)
-    _step(screen, "report")
-    _summarise(screen, Run.open(out), settings)
-    report_command(out)
+    told = Told(config, recipe, seeds, test, limit, merge=settings.train.tuning == "lora" and rounds > 1)
+    failed = _round(screen, out, told, said, settings, trainings, base)
+    places = [out]
+    for number in range(2, rounds + 1):
+        policy = (places[-1] / "models" / "cso" / ("merged" if told.merge else "")).resolve()
+        places.append(out / "rounds" / str(number))
+        _step(screen, f"round {number}, guided by {policy}")
+        again = [*said, f"cast.policy.model={policy}", f"train.model.name={policy}"]
+        if settings.cast.kind == "corpus":
+            again.append("cast.policy.plays=[strategist]")  # the embedded model has no sentences to say
+        later = replace(told, recipe=told.recipe or ("tiny" if base == "tiny" else None))
+        cso = {"cso": (settings.train.objective, _of(again, "train"))}
+        failed |= _round(screen, places[-1], later, again, load_settings(config, again), cso, str(policy))
+    if rounds > 1:
+        _step(screen, "rounds")
+        _compare_rounds(screen, places, settings)
     raise typer.Exit(failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What every round is told."""
+
+    config: Path | None
+    recipe: str | None
+    seeds: str
+    test: str
+    limit: int | None
+    merge: bool  # adapters are folded in, for the next round to begin from
+
+
+def _round(
+    screen: Console,
+    out: Path,
+    told: Told,
+    said: list[str],
+    settings: Settings,
+    trainings: Mapping[str, tuple[str, list[str]]],
+    base: str,
+) -> int:
+    """One round, all of it; the exit status of its search."""
+    _step(screen, "search")
+    failed = _search(screen, told.seeds, out, told.config, said, told.limit)
+    _step(screen, "extract")
+    extract_command(out, told.config, _of(said, "extract"))
+    for name, (objective, own) in trainings.items():
+        _step(screen, f"train {name}")
+        merge = told.merge and name == "cso"
+        train_command(out, objective, name=name, recipe=told.recipe, config=told.config, set_=own, merge=merge)
+    models = ["base", *trainings]
+    for name in models:
+        _step(screen, f"evaluate {name}")
+        evaluate(screen, Run.open(out), settings, base if name == "base" else name, corpus=told.test, name=name)
+    _step(screen, "report")
+    _summarise(screen, Run.open(out), settings, models)
+    report_command(out)
+    return failed
 
 
 def _check(
@@ -98,13 +148,26 @@ def _search(screen: Console, seeds: str, out: Path, config: Path | None, said: S
     return 0
 
 
-def _summarise(screen: Console, run: Run, settings: Settings) -> None:
+def _summarise(screen: Console, run: Run, settings: Settings, models: Sequence[str]) -> None:
     names, told = run.taxonomy.names, settings.evaluate
-    answers = {name: load_answers(run.evaluation(name)) for name in MODELS}
+    answers = {name: load_answers(run.evaluation(name)) for name in models}
     show(screen, {name: score(each, names, draws=told.draws, seed=told.seed) for name, each in answers.items()})
     for other in ("sft", "base"):
-        found = compare(answers["cso"], answers[other], names, draws=told.draws, seed=told.seed)
-        show_difference(screen, "cso", other, found)
+        if other in answers:
+            found = compare(answers["cso"], answers[other], names, draws=told.draws, seed=told.seed)
+            show_difference(screen, "cso", other, found)
+
+
+def _compare_rounds(screen: Console, places: Sequence[Path], settings: Settings) -> None:
+    """Each round's model, and the last against the first."""
+    names, told = Run.open(places[0]).taxonomy.names, settings.evaluate
+    answers = {
+        f"round {number}": load_answers(Run.open(place).evaluation("cso")) for number, place in enumerate(places, 1)
+    }
+    show(screen, {name: score(each, names, draws=told.draws, seed=told.seed) for name, each in answers.items()})
+    last = f"round {len(places)}"
+    found = compare(answers[last], answers["round 1"], names, draws=told.draws, seed=told.seed)
+    show_difference(screen, last, "round 1", found)
 
 
 def _of(said: Sequence[str], stage: str) -> list[str]:
