@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cso.cli.casting import casting
+from cso.casting import casting
 from cso.corpora import read_corpus
 from cso.dialogue import Dialogue
 from cso.extract import pairs

@@ -10,8 +10,9 @@ import pytest
 from cso.dialogue import Dialogue, Speaker
 from cso.errors import AnswerError, BudgetSpent, InputError
 from cso.extract import above_margin, demonstrations, extract, judge_missing, labelled, margin, pairs, random_pairs
+from cso.extract.contrast import contrasts
 from cso.preference import Pair
-from cso.rating import Rating
+from cso.rating import Rating, reward
 from cso.settings import ExtractSettings, RewardSettings
 from cso.taxonomy import Strategy
 from extract_trees import ABC, end, idle, on, pair, tree
@@ -193,3 +194,23 @@ def test_extract_asks_the_supporter_only_if_given_one() -> None:
     made = asyncio.run(extract([grown], SETTINGS, taxonomy=ABC, supporter=Supporter()))
     assert made.random is not None
     assert [one.rejected.text for one in made.random] == ["B to I am sad"]
+
+
+def test_a_contrast_is_an_unvisited_sibling_whose_own_reply_is_judged_poor() -> None:
+    grown = tree(on("A", 0.9, end("B", 0.8), idle("A"), idle("C")), idle("B"), on("C", 0.1))
+    supporter, judge = Supporter(), Judge(B=BAD, C=unreadable())
+    made = asyncio.run(contrasts([grown], SETTINGS, supporter, judge, ABC))
+    assert supporter.asked == [("I am sad", "B"), ("go on", "A"), ("go on", "C")], "never about a visited one"
+    assert [(one.turn, one.chosen.strategy, one.rejected.strategy) for one in made.pairs] == [(1, "A", "B")]
+    [rejected] = [one.rejected for one in made.pairs]
+    assert (rejected.text, rejected.rating, rejected.visits) == ("B to I am sad", BAD, 0)
+    assert rejected.value == reward(BAD) < SETTINGS.threshold
+    assert made.unanswered == 1, "C could not be judged; A was good"
+
+
+def test_contrasts_come_beside_the_pairs_of_the_search() -> None:
+    grown = tree(end("A", 0.9), idle("B"), end("C", 0.1))
+    alone = asyncio.run(extract([grown], SETTINGS, taxonomy=ABC))
+    both = asyncio.run(extract([grown], SETTINGS, taxonomy=ABC, contrast=(Supporter(), Judge(B=BAD))))
+    assert [one.rejected.strategy for one in alone.pairs] == ["C"]
+    assert sorted(one.rejected.strategy for one in both.pairs) == ["B", "C"]

@@ -15,11 +15,11 @@ from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import AnswerError, InputError, StoreError
 from cso.rating import Rating, mean_reward, reward
 from cso.search import Cast, Utterance, grow, grow_forest, grow_tree
-from cso.search.mcts import Discovery, Expansion, commit, finished, likeliest, priors, pucb, select
+from cso.search.mcts import Discovery, Expansion, commit, finished, judged_so_far, likeliest, priors, pucb, select
 from cso.search.plant import gold_path, plant
-from cso.settings import SearchSettings
+from cso.settings import RewardSettings, SearchSettings
 from cso.taxonomy import Strategy, Taxonomy
-from cso.tree import End, Expanded, Failure, Node, Root, Tree, Unexpanded, node_to_json, nodes_from_json
+from cso.tree import Backup, End, Expanded, Failure, Node, Root, Tree, Unexpanded, node_to_json, nodes_from_json
 from golden_searches import TAXONOMY, Asked, golden, seed_of, settings_of
 
 TWO = Taxonomy("two", (Strategy("A", "The first."), Strategy("B", "The second.")))
@@ -67,9 +67,44 @@ def test_pucb_by_hand() -> None:
     assert pucb(child, parent, exploration=2.0) == 0.25 + 2.0 * 0.5 * 3 / 3
 
 
+def test_a_first_play_is_the_value_of_a_node_never_visited() -> None:
+    parent = Node(id=0, parent=None, state=Root((seeker("hi"),)), visits=9)
+    new, known = (Node(id=1, parent=0, state=Unexpanded("A", 0.5), visits=visits, value=0.25) for visits in (0, 2))
+    assert pucb(new, parent, exploration=2.0, first_play={"A": -1.0}) == -1.0 + 2.0 * 0.5 * 3
+    assert pucb(known, parent, exploration=2.0, first_play={"A": -1.0}) == pucb(known, parent, exploration=2.0)
+
+
+def test_a_strategy_is_tried_first_where_the_judge_has_liked_it_in_this_tree() -> None:
+    root = Root((seeker("hi"),))
+    poor, rich = Rating(1, 1, 1, 1), Rating(4, 4, 4, 4)
+    nodes = (
+        Node(id=0, parent=None, state=root, children=(1, 2), visits=2),
+        Node(id=1, parent=0, state=Expanded("A", 0.5, "a", "x", rating=poor), children=(3, 4), visits=1, value=1.0),
+        Node(id=2, parent=0, state=End("B", 0.5, "b", rating=rich), visits=1, value=0.9, closed=True),
+        Node(id=3, parent=1, state=Unexpanded("A", 0.6)),
+        Node(id=4, parent=1, state=Unexpanded("B", 0.4)),
+    )
+    tree = Tree(Dialogue("x", (seeker("hi"),)), nodes)
+    assert judged_so_far(tree, RewardSettings()) == {"A": reward(poor), "B": reward(rich)}
+    assert select(tree, SearchSettings()) == 3, "the higher prior"
+    assert select(tree, SearchSettings(first_play="judged")) == 4
+
+
+def test_a_search_is_settled_after_so_many_iterations_without_an_end() -> None:
+    tree = planted()
+    leaf = next(node.id for node in tree.nodes if isinstance(node.state, End))
+    other = next(node.id for node in tree.nodes if isinstance(node.state, Unexpanded))
+    backups = (Backup(leaf, 1.0), *(Backup(other, 0.0) for _ in range(3)))
+    for count, settled in ((3, True), (4, False)):
+        told = SearchSettings(settled=count)
+        assert finished(replace(tree, backups=backups), told) is settled
+        assert finished(replace(tree, backups=backups[1:]), told) is settled, "none at all counts from the beginning"
+    assert not finished(replace(tree, backups=backups), SearchSettings())
+
+
 def test_ties_go_to_the_earlier_strategy() -> None:
     tree = planted(gold_visits=0, gold_value=0.0)
-    first = select(tree, exploration=1.0)
+    first = select(tree, SearchSettings())
     assert first is not None
     assert tree.nodes[first].parent == tree.root.children[0]
     assert likeliest((Unexpanded("A", 0.5), Unexpanded("B", 0.5))) == 0

@@ -6,7 +6,11 @@ from typing import Any, cast
 
 from cso.settings import Settings
 
-LATER = (("cast", "policy"),)  # settings that shape trees and came after trees of the format were first written
+LATER = (
+    ("cast", "policy"),
+    ("search", "first_play"),
+    ("search", "settled"),
+)  # settings that shape trees and came after trees of the format were first written
 
 
 def shaping(settings: Settings) -> dict[str, Any]:

@@ -35,6 +35,10 @@ def extract_command(
     random: Annotated[
         bool, typer.Option("--random", help="Also make ESC-Pro-Random: each chosen reply against a random strategy's.")
     ] = False,
+    contrast: Annotated[
+        bool,
+        typer.Option("--contrast", help="Also reject unvisited siblings whose reply, asked for now, is judged poor."),
+    ] = False,
     min_margin: Annotated[
         float | None, typer.Option(help="Drop pairs whose own-turn rewards differ by less (extract.min_margin).")
     ] = None,
@@ -46,7 +50,7 @@ def extract_command(
         said = [*assignments(set_, None, None), *([] if min_margin is None else [f"extract.min_margin={min_margin}"])]
         run = Run(run_folder, _settings(there.settings, config, said), there.taxonomy, there.wording)
         trees = _usable(screen, run)
-        made = asyncio.run(_extract(screen, run, trees, judge=judge, random=random))
+        made = asyncio.run(_extract(screen, run, trees, judge=judge, random=random, contrast=contrast))
         written = write_preferences(
             run.preferences,
             trees,
@@ -84,10 +88,12 @@ def _usable(screen: Console, run: Run) -> list[Tree]:
     return whole
 
 
-async def _extract(screen: Console, run: Run, trees: Sequence[Tree], *, judge: bool, random: bool) -> Preferences:
+async def _extract(
+    screen: Console, run: Run, trees: Sequence[Tree], *, judge: bool, random: bool, contrast: bool
+) -> Preferences:
     settings = run.settings
     reward = settings.search.reward
-    if not judge and not random:
+    if not (judge or random or contrast):
         return await extract(trees, settings.extract, taxonomy=run.taxonomy, reward=reward)
     seeds = {tree.seed.id: tree.seed for tree in trees}
     async with casting(run) as cast:
@@ -105,6 +111,7 @@ async def _extract(screen: Console, run: Run, trees: Sequence[Tree], *, judge: b
             reward=reward,
             judge=rate if judge else None,
             supporter=reply if random else None,
+            contrast=(reply, rate) if contrast else None,
         )
         screen.print(f"asked: {cast.spent()}")
         return made

@@ -8,8 +8,9 @@ from typing import Literal
 
 from cso.errors import InputError
 from cso.extract.balance import balanced
+from cso.extract.contrast import contrasts
 from cso.extract.judging import DEFAULT_REWARD, Filtered, above_margin, judge_missing
-from cso.extract.pairs import pairs, tree_pairs
+from cso.extract.pairs import key, pairs, tree_pairs
 from cso.extract.views import RandomPairs, demonstrations, labelled, random_pairs
 from cso.preference import Labelled, Pair
 from cso.search.cast import Judge, Supporter
@@ -89,14 +90,19 @@ async def extract(
     reward: RewardSettings = DEFAULT_REWARD,
     judge: Judge | None = None,
     supporter: Supporter | None = None,
+    contrast: tuple[Supporter, Judge] | None = None,
 ) -> Preferences:
     """From trees to preferences (section 3.2). Trees are taken as they stand, those of a failed search too.
 
-    A `judge` is asked for the ratings that the replies of pairs lack; a `supporter` for ESC-Pro-Random's replies.
+    A `judge` is asked for the ratings that the replies of pairs lack; a `supporter` for ESC-Pro-Random's replies;
+    `contrast`, both, for more rejected replies.
     One of each serves all dialogues; what it is shown bears the dialogue's id. Raises InputError where `min_margin`
     needs ratings and there is no judge to ask.
     """
     found = pairs(trees, settings)
+    if contrast is not None:
+        more = await contrasts(trees, settings, *contrast, taxonomy, reward=reward)
+        found = list({key(pair): pair for pair in [*more.pairs, *found]}.values())
     if judge is not None:
         found = (await judge_missing(found, judge)).pairs
     random = await random_pairs(trees, settings, supporter, taxonomy) if supporter is not None else None

@@ -44,7 +44,7 @@ async def judge_missing(pairs: Sequence[Pair], judge: Judge) -> Judged:
     """
     missing = list(
         dict.fromkeys(
-            _shown(pair.history, reply)
+            shown(pair.history, reply)
             for pair in pairs
             for reply in (pair.chosen, pair.rejected)
             if reply.rating is None
@@ -55,7 +55,7 @@ async def judge_missing(pairs: Sequence[Pair], judge: Judge) -> Judged:
     def rated(history: Dialogue, reply: Reply) -> Reply:
         if reply.rating is not None:
             return reply
-        return replace(reply, rating=ratings[_shown(history, reply)])
+        return replace(reply, rating=ratings[shown(history, reply)])
 
     return Judged(
         [
@@ -102,5 +102,6 @@ def above_margin(
     return Filtered(kept, below, unrated)
 
 
-def _shown(history: Dialogue, reply: Reply) -> Dialogue:
+def shown(history: Dialogue, reply: Reply) -> Dialogue:
+    """What the judge is shown of a reply: the history with it behind."""
     return history.with_turns((*history.turns, spoken(reply)))

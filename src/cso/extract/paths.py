@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from cso.dialogue import STAGES, stage
@@ -51,3 +51,13 @@ def stages(trees: Iterable[Tree], settings: ExtractSettings) -> Stages:
                 own.setdefault(sibling.id, own[node.id])
         found |= {(tree.seed.id, node): value for node, value in own.items()}
     return MappingProxyType(found)
+
+
+def preferred(tree: Tree, settings: ExtractSettings) -> Iterator[tuple[int, Node]]:
+    """(turn, node) of each supporter turn of a valid path, each node once."""
+    done: set[int] = set()
+    for path in valid_paths(tree, threshold=settings.threshold, min_visits=settings.min_visits):
+        for turn, node in enumerate(path, start=1):
+            if node.id not in done:
+                done.add(node.id)
+                yield turn, node

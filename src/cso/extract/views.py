@@ -11,7 +11,7 @@ from cso.dialogue import Dialogue, Turn
 from cso.extract.asking import answers
 from cso.extract.balance import Balance, weighted_labels
 from cso.extract.pairs import Key, history_before, key, reply, spoken
-from cso.extract.paths import valid_paths
+from cso.extract.paths import preferred
 from cso.preference import Labelled, Pair, Reply
 from cso.search.cast import Supporter
 from cso.settings import ExtractSettings
@@ -61,7 +61,7 @@ def demonstrations(trees: Iterable[Tree], settings: ExtractSettings) -> list[Lab
     """
     rows: dict[ReplyKey, Labelled] = {}
     for tree in trees:
-        for turn, node in _preferred(tree, settings):
+        for turn, node in preferred(tree, settings):
             row = Labelled(history_before(tree, node), turn, reply(node), desirable=True)
             rows.setdefault((row.history.turns, spoken(row.reply)), row)
     return list(rows.values())
@@ -107,10 +107,10 @@ class _Draw:
 
 def _draws(tree: Tree, settings: ExtractSettings) -> Iterator[_Draw]:
     draw = random.Random(f"{settings.seed}/{tree.seed.id}")
-    turns = list(_preferred(tree, settings))
-    preferred = {node.id for _, node in turns}
+    turns = list(preferred(tree, settings))
+    good = {node.id for _, node in turns}
     for turn, node in turns:
-        others = [sibling for sibling in tree.siblings(node) if sibling.id not in preferred]
+        others = [sibling for sibling in tree.siblings(node) if sibling.id not in good]
         if not others:
             continue
         sibling = draw.choice(others)
@@ -119,13 +119,3 @@ def _draws(tree: Tree, settings: ExtractSettings) -> Iterator[_Draw]:
                 yield _Draw(history_before(tree, node), turn, reply(node), sibling, strategy, prior)
             case Root():
                 pass
-
-
-def _preferred(tree: Tree, settings: ExtractSettings) -> Iterator[tuple[int, Node]]:
-    """(turn, node) of each supporter turn of a valid path, each node once."""
-    done: set[int] = set()
-    for path in valid_paths(tree, threshold=settings.threshold, min_visits=settings.min_visits):
-        for turn, node in enumerate(path, start=1):
-            if node.id not in done:
-                done.add(node.id)
-                yield turn, node

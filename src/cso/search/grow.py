@@ -33,7 +33,7 @@ async def grow_tree(
     lookahead = Lookahead(Explorer(cast, taxonomy, settings))
     try:
         while not finished(tree, settings):
-            leaf = select(tree, exploration=settings.exploration)
+            leaf = select(tree, settings)
             assert leaf is not None, "a tree whose root is closed is finished"
             tree = commit(tree, leaf, await lookahead.discovery(tree, leaf), settings)
             observe(tree)
@@ -97,7 +97,7 @@ class Lookahead:
         """
         settings = self._settings
         while len(self._under_way()) <= settings.speculate and not finished(tree, settings):
-            leaf = select(tree, exploration=settings.exploration)
+            leaf = select(tree, settings)
             if leaf is None:
                 return
             iteration = self._iteration(tree, leaf)

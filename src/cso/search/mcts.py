@@ -9,10 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from cso.settings import SearchSettings
+from cso.rating import mean_reward
+from cso.rating import reward as reward_of
+from cso.settings import RewardSettings, SearchSettings
 from cso.taxonomy import Taxonomy
 from cso.tree import Backup, End, Expanded, Node, State, Tree, Unexpanded
+
+UNKNOWN: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +48,24 @@ def priors(scores: Mapping[str, float], taxonomy: Taxonomy, *, temperature: floa
     return {name: weight / total for name, weight in weights.items()}
 
 
-def pucb(node: Node, parent: Node, *, exploration: float) -> float:
-    """Eq. 1. `node` is any child, so it has a prior."""
+def pucb(node: Node, parent: Node, *, exploration: float, first_play: Mapping[str, float] = UNKNOWN) -> float:
+    """Eq. 1. `node` is any child, so it has a prior. `first_play`: by strategy, Q of a node never visited; else 0."""
     assert isinstance(node.state, Unexpanded | Expanded | End)
-    return node.value + exploration * node.state.prior * math.sqrt(parent.visits) / (node.visits + 1)
+    value = node.value if node.visits else first_play.get(node.state.strategy, 0.0)
+    return value + exploration * node.state.prior * math.sqrt(parent.visits) / (node.visits + 1)
 
 
-def select(tree: Tree, *, exploration: float) -> int | None:
+def judged_so_far(tree: Tree, reward: RewardSettings) -> dict[str, float]:
+    """By strategy, the mean reward of the turns that the judge has rated in this tree (Eq. 2)."""
+    found: dict[str, list[float]] = {}
+    for node in tree.nodes:
+        if isinstance(node.state, Expanded | End) and node.state.rating is not None:
+            own = reward_of(node.state.rating, alpha=reward.alpha, bias=reward.bias)
+            found.setdefault(node.state.strategy, []).append(own)
+    return {strategy: mean_reward(rewards) for strategy, rewards in found.items()}
+
+
+def select(tree: Tree, settings: SearchSettings) -> int | None:
     """From the root to the child of highest PUCB until a node without children; closed nodes are passed over.
 
     Ties go to the earlier strategy in the taxonomy. None where everything is closed.
@@ -57,10 +73,12 @@ def select(tree: Tree, *, exploration: float) -> int | None:
     node = tree.root
     if node.closed:
         return None
+    first = judged_so_far(tree, settings.reward) if settings.first_play == "judged" else UNKNOWN
     while node.children:
         best, best_score = None, -math.inf
         for child in (tree.nodes[i] for i in node.children):
-            if not child.closed and (score := pucb(child, node, exploration=exploration)) > best_score:
+            score = pucb(child, node, exploration=settings.exploration, first_play=first)
+            if not child.closed and score > best_score:
                 best, best_score = child, score
         assert best is not None, "a node whose children are all closed is closed itself"
         node = best
@@ -118,7 +136,18 @@ def closed(tree: Tree) -> Tree:
 
 def finished(tree: Tree, settings: SearchSettings) -> bool:
     """Whether the search stops before another iteration."""
-    return tree.iterations >= settings.iterations or tree.ends >= settings.ends or tree.root.closed
+    return (
+        tree.iterations >= settings.iterations
+        or tree.ends >= settings.ends
+        or tree.root.closed
+        or (settings.settled is not None and _without_end(tree) >= settings.settled)
+    )
+
+
+def _without_end(tree: Tree) -> int:
+    """How many iterations there have been since one came upon an End."""
+    found = [place for place, each in enumerate(tree.backups, 1) if isinstance(tree.nodes[each.node].state, End)]
+    return len(tree.backups) - (found[-1] if found else 0)
 
 
 def _extended(known: State, found: Expanded | End) -> State:

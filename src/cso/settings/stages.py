@@ -41,6 +41,10 @@ class SearchSettings(_Settings):
     reward: RewardSettings = RewardSettings()
     gold_value: float = 1.0  # Q of the seed dialogue's nodes at first, the highest reward; authors' release
     gold_visits: Count = 100  # N of the seed dialogue's nodes at first; authors' release
+    first_play: Literal["zero", "judged"] = (
+        "zero"  # Q of a node never visited; ours: judged, its strategy's mean reward
+    )
+    settled: Positive | None = None  # ours: stop once so many iterations in a row found no End
     judge_selected: bool = False  # ours: a reply just made joins the mean, so that it is credited for itself
     revisit_ends: bool = False  # as in the release: judge known Ends again and again
     fresh_rollouts: bool = False  # as in the release: rollouts never reuse answers
