@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,12 +23,12 @@ from cso.search import Cast
 from cso.settings import Role, Settings, settings_from
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
+from serving import served
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("torch", reason="needs torch and transformers[serving]")
 pytest.importorskip("transformers", reason="needs torch and transformers[serving]")
 
-COMMAND = Path(sys.executable).with_name("transformers")
 ESC8 = load_taxonomy("esc8")
 SAVE = """
 import sys
@@ -63,34 +58,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     """The address and the model's name of `transformers serve` on this machine."""
     folder = tmp_path_factory.mktemp("serve")
     model = folder / "tiny"
-    (folder / "hf" / "hub").mkdir(parents=True)
-    environment = os.environ | {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-    subprocess.run([sys.executable, "-c", SAVE, str(model)], check=True, env=environment, capture_output=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = (folder / "log").open("wb")
-    command = [str(COMMAND), "serve", str(model), "--device", "cpu", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health", process, folder / "log")
-        yield f"http://127.0.0.1:{port}/v1", str(model)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        log.close()
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
-        if process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the server did not come up:\n{log.read_text()[-3000:]}")
+    subprocess.run([sys.executable, "-c", SAVE, str(model)], check=True, capture_output=True)
+    with served(model, folder) as address:
+        yield address, str(model)
 
 
 def test_noise_ends_every_role_with_a_value_or_a_typed_reason(server: tuple[str, str], tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from cso.cli.chat import chat_command
 from cso.cli.corpus import corpus
 from cso.cli.evaluate import compare_command, evaluate_command
 from cso.cli.extract import extract_command
+from cso.cli.fetch import fetch
 from cso.cli.judge import judge_command
+from cso.cli.push import push_command
 from cso.cli.recipes import recipes
 from cso.cli.report import report_command
 from cso.cli.run import run_command
@@ -47,6 +49,8 @@ app.command(name="agreement")(agreement_command)
 app.command(name="toxicity")(toxicity_command)
 app.command(name="study")(study_command)
 app.command(name="report")(report_command)
+app.command(name="push")(push_command)
+app.command()(fetch)
 app.command(name="view")(view_command)
 app.command()(corpus)
 app.command()(recipes)

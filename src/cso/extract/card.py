@@ -25,15 +25,19 @@ def card(
     origin: Mapping[str, str],
     figure: str | None,
 ) -> str:
-    """The card's Markdown. `rows` has the size of each configuration, the default one first; `figure` is a path."""
+    """The card's Markdown. `rows` has the size of each configuration, the default one first; `figure` is a path.
+
+    Configurations without rows are not named to `load_dataset`, which refuses to load nothing.
+    """
+    configs = [name for name, size in rows.items() if size] or list(rows)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     template = resources.files("cso.extract").joinpath("card.md.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         statistics=statistics,
         table=statistics.table5,
         rows=rows,
-        configs=list(rows),
-        size=_size(next(iter(rows.values()))),
+        configs=configs,
+        size=_size(rows[configs[0]]),
         dropped=asdict(dropped),
         settings=settings.model_dump(),
         origin=origin,

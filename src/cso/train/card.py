@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from importlib import resources
+from pathlib import PurePath
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from cso.files import yaml_text
+from cso.files import is_folder, yaml_text
 from cso.settings import TrainSettings
 from cso.train.metrics import Entry
 
@@ -36,14 +39,18 @@ model = AutoModelForCausalLM.from_pretrained("PATH")
 tokenizer = AutoTokenizer.from_pretrained("PATH")"""
 
 
-def model_card(settings: TrainSettings, log: Sequence[Entry]) -> str:
-    """The card's Markdown, with the beginning of YAML that hubs index."""
-    adapter = settings.tuning == "lora"
+def model_card(settings: TrainSettings, log: Sequence[Entry], *, merged: bool = False) -> str:
+    """The card's Markdown, with the beginning of YAML that hubs index. `merged`: of an adapter that is folded in.
+
+    A model in a folder of this machine is named by the folder's last part, and is no `base_model`: nobody else has it.
+    """
+    adapter = settings.tuning == "lora" and not merged
+    base = {"base_model": settings.model.name, "base_model_relation": "adapter" if adapter else "finetune"}
     metadata: dict[str, object] = {
-        "base_model": settings.model.name,
+        **(base if on_hub(settings.model.name) else {}),
         "library_name": "peft" if adapter else "transformers",
         "pipeline_tag": "text-generation",
-        "tags": ["chain-of-strategy", settings.objective, settings.tuning, "emotional-support"],
+        "tags": ["chain-of-strategy", "dialogue", "emotional-support", settings.objective, settings.tuning],
     }
     columns = [name for name in _COLUMNS if any(name in entry for entry in log)]
     environment = Environment(
@@ -52,14 +59,51 @@ def model_card(settings: TrainSettings, log: Sequence[Entry]) -> str:
     template = resources.files("cso.train").joinpath("card.md.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         metadata=yaml_text(metadata),
-        title=f"{settings.model.name.rstrip('/').rsplit('/', 1)[-1]}, {settings.objective}",
-        settings=settings,
-        tuning="low-rank adapters" if adapter else "all weights",
+        title=f"{_last(settings.model.name)}, {settings.objective}",
+        model=settings.model.name if on_hub(settings.model.name) else _last(settings.model.name),
+        objective=settings.objective,
+        tuning=_tuning(settings, merged=merged),
         loading=_ADAPTER if adapter else _MODEL,
-        yaml=yaml_text(settings.model_dump(mode="json")),
+        yaml=yaml_text(_shown(settings)),
         columns=columns,
         table=_table(columns, log),
     )
+
+
+def on_hub(name: str) -> bool:
+    """Whether a model's name is that of a repository, and not of a folder or of the embedded backbone."""
+    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None and name != "tiny" and not is_folder(name)
+
+
+def _tuning(settings: TrainSettings, *, merged: bool) -> str:
+    if settings.tuning == "full":
+        return "all weights"
+    return "low-rank adapters, folded in" if merged else "low-rank adapters"
+
+
+def _shown(settings: TrainSettings) -> dict[str, Any]:
+    """Settings as others may read them: no token, and of a path of this machine the last part only."""
+    content = settings.model_dump(mode="json")
+    content["arguments"] = {key: value for key, value in content["arguments"].items() if key != "hub_token"}
+    return _without_paths(content)
+
+
+def _without_paths(content: Any) -> Any:
+    match content:
+        case {} as fields:
+            return {key: _without_paths(value) for key, value in _items(fields)}
+        case str() if not on_hub(content) and ("/" in content or "\\" in content):
+            return _last(content)
+        case _:
+            return content
+
+
+def _items(fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(fields.items())
+
+
+def _last(path: str) -> str:
+    return PurePath(path.replace("\\", "/")).name or path
 
 
 def _table(columns: Sequence[str], log: Sequence[Entry]) -> list[list[str]]:
