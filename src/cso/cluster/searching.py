@@ -112,6 +112,8 @@ class SearchActor:
 class RaySearch:
     """A run's search, by actors."""
 
+    actor: type[SearchActor] = SearchActor
+
     def __init__(self, run: Run, address: str | None = None) -> None:
         """`address`: where the run really lies; `run` has its settings, taxonomy and seeds."""
         self._run = run
@@ -137,7 +139,7 @@ class RaySearch:
                 for dialogue, iterations in report.reached.items():
                     reached(dialogue, iterations)
 
-        with Crew[Dialogue](SearchActor, self._run.settings.ray, tell=self._tell) as crew:
+        with Crew[Dialogue](self.actor, self._run.settings.ray, tell=self._tell) as crew:
             try:
                 for _, tree in crew.spread("grow", seeds, tick=look):
                     grown(tree)
