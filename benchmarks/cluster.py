@@ -91,7 +91,7 @@ class Watch:
             share = (cpu - self._cpu) / (now - self._said)
             own, actor = self._process.memory_info().rss / 2**20, largest() / 2**20
             print(
-                f"{now - self._began:5.0f} s {self._trees:6,} trees {rate:7,.0f} calls/s, driver {share:.1%} of a core, "
+                f"{now - self._began:5.0f} s {self._trees:6,} trees {rate:7,.0f} calls/s, driver {share:.1%}, "
                 f"{own:,.0f} MiB, largest actor {actor:,.0f} MiB"
             )
             self._said, self._calls, self._cpu = now, calls, cpu

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from cso.casting import casting
 from cso.cluster import Crew, RaySearch
 from cso.cluster.evaluating import PROMPTS
+from cso.cluster.mirror import SHARED, Mirror
 from cso.cluster.shares import share
 from cso.corpora import read_corpus
 from cso.errors import BudgetSpent, ClusterError, InputError, StoreError
@@ -83,6 +84,35 @@ def test_two_actors_grow_the_trees_of_one_process_though_one_is_killed(
     assert trees_of(run) == alone
     lines = [line for path in (run.folder / "answers").iterdir() for line in path.read_text("utf-8").splitlines()]
     assert len(lines) == len(set(lines)), "nothing was asked twice"
+
+
+@pytest.mark.slow
+def test_a_run_at_an_address_is_fetched_whole_and_gone_on_with(
+    cluster: None, alone: dict[str, bytes], tmp_path: Path
+) -> None:
+    run = run_of(tmp_path / "here", "ray.actors=1")
+    there = Mirror(f"file://{tmp_path}/there", run.folder)
+    there.send(*SHARED)
+    search = RaySearch(run, there.address)
+    search.grow(SEEDS[:2], grown=lambda tree: None)
+    (tmp_path / "there" / "trees" / f"{SEEDS[1].id}.json").unlink()  # as if a machine had been lost
+    search = RaySearch(run, there.address)
+    grown: list[Grown] = []
+    search.grow(SEEDS[:2], grown=grown.append)
+    assert sorted(tree.id for tree in grown) == sorted(seed.id for seed in SEEDS[:2])
+    assert search.spent().calls == 0, "the answers were there"
+    fetched = Mirror(there.address, tmp_path / "fetched")
+    fetched.fetch(*fetched.names())
+    found = trees_of(Run.open(tmp_path / "fetched"))
+    assert found == {name: alone[name] for name in found}
+    assert len(found) == 2
+
+
+def test_an_address_that_nothing_opens_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected an address that fsspec can open"):
+        Mirror("nosuch://bucket/run", tmp_path)
+    with pytest.raises(StoreError, match="cannot be written"):
+        Mirror("file:///proc/run", tmp_path).send("settings.yaml")
 
 
 def actors() -> list[int]:

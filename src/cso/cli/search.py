@@ -20,7 +20,7 @@ from cso.cli.progress import SearchProgress
 from cso.corpora import read_corpus
 from cso.corpus_cast import STAND_IN_NOTICE
 from cso.dialogue import Dialogue
-from cso.errors import InputError
+from cso.errors import InputError, StoreError
 from cso.files import locked
 from cso.growing import Growing, Grown
 from cso.settings import Settings, load_settings
@@ -88,7 +88,10 @@ def _place(out: str, settings: Settings) -> Generator[tuple[Path, Mirror | None]
         mirror = Mirror(out, Path(folder))
         grown = [name for name in mirror.names() if name.startswith("trees/")]
         mirror.fetch(*SHARED, *grown[:1])  # a tree, so that other settings than those there are found out
-        yield Path(folder), mirror
+        try:
+            yield Path(folder), mirror
+        except StoreError as error:  # about the run, which is there, not here
+            raise StoreError(str(error).replace(folder, out)) from error
 
 
 def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Settings) -> Sequence[Dialogue]:
