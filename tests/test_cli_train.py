@@ -125,28 +125,13 @@ def test_two_processes_come_to_the_weights_of_one(objective: str, run: Path, mod
             assert ours.get(name) == pytest.approx(theirs.get(name), abs=1e-4)
 
 
-@pytest.mark.timeout(600)
-def test_deepspeed_zero_2_on_two_processes_comes_to_the_weights_of_one(run: Path, model: Path) -> None:
-    pytest.importorskip("deepspeed")
-    said = [run, *told(model, "train.packing.token_budget=100")]
-    assert cso("train", *said, "--name", "one").returncode == 0
-    both = train_in_processes(
-        2,
-        *(*said, "--name", "two", "--set", "train.arguments.deepspeed=zero2"),
-        DS_ACCELERATOR="cpu",
-        CUDA_VISIBLE_DEVICES="",
-    )
-    assert both.returncode == 0, both.stderr[-3000:]
-    one, two = run / "models" / "one", run / "models" / "two"
-    assert furthest(weights(one), weights(two)) < 0.05 * furthest(weights(one), weights(model))
-
-
 MISTAKES = {
     "an objective that is not there": (["--objective", "ppo"], "train.objective"),
     "a recipe that is not there": (["--recipe", "gpt-9"], "recipe gpt-9: expected one of gemma-2-9b-it"),
     "a setting that is not there": (["--set", "train.bogus=1"], "train.bogus: there is no such setting"),
     "a name that is a path": (["--name", "../x"], "expected the name of a folder"),
     "a file that is not there": (["--preferences", "nowhere.jsonl"], "nowhere.jsonl"),
+    "shards for one process": (["--set", "train.arguments.fsdp=fsdp2"], "expected several processes to shard over"),
     "a parameter that the objective has not": (["--set", "train.parameters.gamma=1"], "dpo has beta; found gamma"),
 }
 

@@ -150,7 +150,7 @@ def test_what_is_saved_loads_with_plain_transformers(model: Path, pairs: Path, t
     assert AutoTokenizer.from_pretrained(folder).chat_template == tokenizer().chat_template
     assert not list(folder.glob("*.bin"))
     assert not (folder / "checkpoints").exists()
-    assert "base_model:" in (folder / "README.md").read_text()
+    assert "pipeline_tag: text-generation" in (folder / "README.md").read_text()
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert {"loss", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "tokens"} <= set(
         lines[0]

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from transformers import TrainingArguments
@@ -16,6 +19,7 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 from cso.errors import InputError
 from cso.settings import TrainSettings
 from cso.train.plan import Plan
+from cso.train.sharding import check_plugin, check_sharding
 
 OURS = {  # what the plan or another setting decides
     "output_dir": "RUN and --name",
@@ -71,13 +75,14 @@ def machine(settings: TrainSettings, device: torch.device, *, bf16: bool) -> dic
 
 
 def check_arguments(settings: TrainSettings) -> None:
-    """Raises InputError for `train.arguments` that do not exist, or that ours decide."""
+    """Raises InputError for `train.arguments` that do not exist, that ours decide, or that cannot be done."""
     known = {field.name for field in fields(TrainingArguments) if field.init}
     for name in settings.arguments:
         if name in OURS:
             raise InputError(f"train.arguments.{name}: it is set elsewhere ({OURS[name]})")
         if name not in known:
             raise InputError(f"train.arguments.{name}: transformers.TrainingArguments has no such argument")
+    check_sharding(settings.arguments, processes())
 
 
 def training_arguments(
@@ -107,6 +112,8 @@ def training_arguments(
         get_reporting_integration_callbacks(arguments.report_to)  # refused here rather than after hours
     except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
         raise InputError(f"train.arguments: {error}") from error
+    if arguments.fsdp:
+        check_plugin(cast(dict[str, object] | None, arguments.fsdp_plugin_args))
     arguments._n_gpu = min(1, arguments.n_gpu)  # pyright: ignore[reportPrivateUsage]  # a process a GPU: torchrun
     return arguments
 
@@ -141,4 +148,18 @@ def _told(settings: TrainSettings, plan: Plan) -> dict[str, object]:
             told[f"{strategy}_steps"] = plan.steps_per_epoch
     if told.get("deepspeed") == "zero2":
         told["deepspeed"] = str(resources.files("cso.train").joinpath("deepspeed", "zero2.json"))
+    if told.get("fsdp"):
+        told |= _fsdp2(told) if told["fsdp"] == "fsdp2" else {}
+        # else each process would keep the whole model's gradients between the packs of a step
+        told["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
     return told
+
+
+def _fsdp2(told: Mapping[str, Any]) -> dict[str, object]:
+    """FSDP2 as we ship it; entries of a user's `fsdp_config` come before ours, and a file of theirs instead of ours."""
+    theirs = told.get("fsdp_config") or {}
+    if isinstance(theirs, str):
+        return {"fsdp": True, "fsdp_config": theirs}
+    text = resources.files("cso.train").joinpath("fsdp", "fsdp2.json").read_text(encoding="utf-8")
+    names = {name.removeprefix("fsdp_"): value for name, value in cast(dict[str, object], theirs).items()}
+    return {"fsdp": True, "fsdp_config": json.loads(text) | names}

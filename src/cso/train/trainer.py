@@ -1,14 +1,16 @@
 """A `transformers.Trainer` whose micro-batches are packs: everything else (LoRA, DDP, DeepSpeed, logs) is its own."""
 
-# pyright: reportUnknownMemberType=false, reportIncompatibleMethodOverride=false
+# pyright: reportUnknownMemberType=false, reportIncompatibleMethodOverride=false, reportMissingTypeStubs=false
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, cast
 
 import torch
+from accelerate import AutocastKwargs
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
@@ -18,6 +20,7 @@ from cso.train.logps import reply_logps
 from cso.train.measures import SUMS, means, measures
 from cso.train.objectives import Objective
 from cso.train.plan import Members, Plan, make_packs
+from cso.train.sharding import plugin_of, shard
 
 
 class Batches(Dataset[Batch]):
@@ -75,6 +78,30 @@ class PackTrainer(Trainer):
         self._sums = torch.zeros(len(SUMS), dtype=torch.float64)
         self._counts = torch.ones(2, dtype=torch.float64)  # examples and tokens of the step
         self._divergence = torch.zeros(())
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        if self.args.fsdp:
+            shard(self.accelerator, cast(dict[str, object], self.args.fsdp_plugin_args))
+            self.is_fsdp_enabled = True
+
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager[Any]:
+        """Autocast under FSDP2, where accelerate has none; a cache of rounded weights would outlive their gathering."""
+        if not self.is_fsdp_enabled:
+            return cast(AbstractContextManager[Any], super().autocast_smart_context_manager(cache_enabled))
+        return self.accelerator.autocast(AutocastKwargs(cache_enabled=False))
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As Trainer does; what is saved at the end is whole where checkpoints are shards."""
+        if self.is_fsdp_enabled and not _internal_call:
+            plugin_of(self.accelerator).set_state_dict_type("FULL_STATE_DICT")
+        super().save_model(output_dir, _internal_call)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        """As Trainer does; weights that are tied, which gathering has made two of, are saved once."""
+        if state_dict is not None:
+            state_dict = {name: state_dict[name] for name in state_dict if name not in self._base.all_tied_weights_keys}
+        super()._save(output_dir, state_dict)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device

@@ -31,6 +31,7 @@ from cso.train.metrics import Entry, MetricsFile
 from cso.train.objectives import Objective, make_objective
 from cso.train.plan import Plan, make_plan
 from cso.train.reference import known
+from cso.train.sharding import spread
 from cso.train.trainer import PackTrainer
 
 METRICS = "metrics.jsonl"
@@ -90,6 +91,8 @@ def train(
         if checkpoint is not None:
             say(f"going on from {checkpoint}")
         trainer = _trainer(folder, settings, objective, dataset, backbone, checkpoint, say, observe)
+        if arguments.processes() > 1:
+            say(spread(trainer.accelerator))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         _save(trainer, folder, settings, taxonomy)
     return Trained(folder, trainer.state.log_history)
