@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from cso.errors import InputError
+from cso.llm import vllm
 from cso.llm.answers import Answers, RememberedChat
 from cso.llm.chat import Chat
 from cso.llm.limits import Budget, BudgetedChat, Limiter, Price
@@ -25,6 +26,7 @@ class Endpoints:
         self._patience = patience
         self._limiter = limiter
         self._chats: dict[tuple[str | None, str | None, type[OpenAIChat]], OpenAIChat] = {}
+        self._in_process: Chat | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -35,6 +37,14 @@ class Endpoints:
         async with AsyncExitStack() as stack:
             for chat in self._chats.values():
                 stack.push_async_exit(chat)
+
+    def play(self, base_url: str | None, key_env: str | None) -> Chat:
+        """What plays a role: an endpoint, or for the address `vllm` models in this process. Raises InputError."""
+        if base_url != vllm.ADDRESS:
+            return self.chat(base_url, key_env)
+        if self._in_process is None:
+            self._in_process = vllm.VLLMChat(self._limiter)
+        return self._in_process
 
     def chat(self, base_url: str | None, key_env: str | None, kind: type[OpenAIChat] = OpenAIChat) -> OpenAIChat:
         """Raises InputError as `OpenAIChat` does."""

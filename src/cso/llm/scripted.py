@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,6 @@ WORDS = re.findall(
     "there is no hurry here whatever comes first is good enough for today",
 )
 END = "</end/>"
-SUPPORTER_LINE = re.compile(r"^Supporter\b.*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +25,14 @@ class ScriptedChat:
 
     The strategist and the judge fill in the schema that they are given. The seeker ends the dialogue with
     probability `end` once the supporter has spoken `min_rounds` times. The judge's marks go with the supporter's
-    last words more than with chance, so that good and bad replies exist.
+    last words more than with chance, so that good and bad replies exist. `supporter` is what prompts call that side.
     """
 
     role: Literal["seeker", "supporter", "strategist", "judge"]
     seed: int = 0
     end: float = 0.5  # with 6 rounds at least, dialogues are about as long as the paper's (Table 5)
     min_rounds: int = 6
+    supporter: str = "Supporter"
 
     async def __call__(self, request: Request) -> Completion:
         text = self.answer(request)
@@ -44,7 +44,7 @@ class ScriptedChat:
         key = (self.seed, self.role, request.model, _asked(request.messages), request.sample)
         match self.role:
             case "seeker":
-                rounds = len(SUPPORTER_LINE.findall(request.messages[-1].content))
+                rounds = len(self._said_by_supporter(request))
                 ends = rounds >= self.min_rounds and _unit("end", *key) < self.end
                 return END if ends else _words(8 + int(9 * _unit("length", *key)), *key)
             case "supporter":
@@ -52,8 +52,12 @@ class ScriptedChat:
             case "strategist":
                 return _filled_in(request.schema, lambda name: 0.5 + 0.5 * _unit(name, *key))
             case "judge":
-                quality = _quality(request.messages[-1].content, self.seed)
+                quality = _quality(self._said_by_supporter(request) or [request.messages[-1].content], self.seed)
                 return _filled_in(request.schema, lambda name: (0.65 * quality + 0.35 * _unit(name, *key)) ** 0.3)
+
+    def _said_by_supporter(self, request: Request) -> list[str]:
+        """The lines that the supporter's turns begin with."""
+        return re.findall(rf"^{re.escape(self.supporter)}(?!\w).*", request.messages[-1].content, re.MULTILINE)
 
 
 def _filled_in(schema: Mapping[str, Any] | None, share: Callable[[str], float]) -> str:
@@ -65,9 +69,8 @@ def _filled_in(schema: Mapping[str, Any] | None, share: Callable[[str], float]) 
     )
 
 
-def _quality(prompt: str, seed: int) -> float:
+def _quality(lines: Sequence[str], seed: int) -> float:
     """In [0, 1]: how good the supporter is, the last words counting most."""
-    lines = SUPPORTER_LINE.findall(prompt) or [prompt]
     weights = [0.6**age for age in range(len(lines))]
     units = [_unit("quality", seed, line) for line in reversed(lines)]
     mean = sum(weight * unit for weight, unit in zip(weights, units, strict=True)) / sum(weights)

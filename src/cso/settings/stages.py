@@ -56,7 +56,7 @@ class RoleSettings(_Settings):
     """Who plays a role; what is None is taken from `cast.default`."""
 
     model: str | None = None
-    base_url: str | tuple[str, ...] | None = None  # of several that serve the model, each dialogue asks one
+    base_url: str | tuple[str, ...] | None = None  # several: each dialogue asks one; vllm: in this process
     api_key_env: Variable | None = None  # the variable that holds the key; the key itself never is here
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_tokens: Positive | None = None
@@ -81,8 +81,8 @@ def checked_address(address: str) -> str:
     """The address of an endpoint. Raises ValueError for one that is none, or seems to hold a password or a key."""
     if re.search(r"@|(key|token|secret|password)=", address, re.IGNORECASE):
         raise ValueError("expected an address without password or key, for it is written to disk")
-    if not re.fullmatch(r"https?://\S+", address):
-        raise ValueError(f"expected an address such as http://localhost:8000/v1, found {address!r}")
+    if address != "vllm" and not re.fullmatch(r"https?://\S+", address):
+        raise ValueError(f"expected an address such as http://localhost:8000/v1, or vllm, found {address!r}")
     return address
 
 
