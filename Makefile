@@ -10,7 +10,6 @@ test: .venv/tested  ## every check and every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(MAKE) docs
 	$(BIN)/pytest -n 2 --dist worksteal
 
 unit: .venv/tested  ## the fast tests only

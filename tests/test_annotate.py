@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cso.annotate import (
+    CRITERIA,
     OF_MODELS,
     OF_PAIRS,
     OF_REPLIES,
@@ -27,6 +29,7 @@ from cso.annotate import (
     write,
 )
 from cso.annotate.items import differing, drawn, gives_away
+from cso.annotate.label_studio import tasks
 from cso.annotate.page import content, page
 from cso.annotate.sources import CHOSEN, REJECTED, SEEDS
 from cso.annotate.writing import rater_names
@@ -34,9 +37,10 @@ from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import InputError, StoreError
 from cso.evaluate import Answer
 from cso.evaluate import Item as Moment
-from cso.taxonomy import load_taxonomy
+from cso.taxonomy import Speakers, load_taxonomy
 
 ESC8 = load_taxonomy("esc8")
+TUTORING = replace(ESC8, task="You tutor a learner.", speakers=Speakers("Learner", "Tutor"))
 
 
 def talk(dialogue: str, *texts: str) -> Dialogue:
@@ -57,7 +61,7 @@ def annotation(count: int = 6, *, single: bool = False, criteria: tuple[str, ...
     names = criteria or (OF_REPLIES if single else OF_PAIRS)
     kind = "single" if single else "pair"
     return Annotation(
-        kind, chosen_criteria(names), tuple(halves if single else pairs), seed, {"of": "pairs", "items": count}
+        kind, chosen_criteria(names, ESC8), tuple(halves if single else pairs), seed, {"of": "pairs", "items": count}
     )
 
 
@@ -132,7 +136,7 @@ def test_what_is_drawn_is_blind_whatever_the_pairs(shapes: list[tuple[int, int, 
 
 def test_what_is_drawn_says_of_what_it_was_and_what_was_left_out() -> None:
     asked = draw(
-        [[pair(1), pair(2, chosen="Same.", rejected="Same.")]], chosen_criteria(OF_MODELS), count=9, of="pairs"
+        [[pair(1), pair(2, chosen="Same.", rejected="Same.")]], chosen_criteria(OF_MODELS, ESC8), count=9, of="pairs"
     )
     assert (asked.kind, asked.items, asked.same) == ("pair", (pair(1),), 1)
     assert asked.told == {"of": "pairs", "criteria": "Acceptance,Effectiveness,Sensitivity", "items": 9, "seed": 0}
@@ -140,8 +144,8 @@ def test_what_is_drawn_says_of_what_it_was_and_what_was_left_out() -> None:
 
 def test_pairs_that_read_the_same_are_left_out_unless_their_strategies_are_shown() -> None:
     same = pair(1, chosen="Same words.", rejected=" Same words. ")
-    assert differing([same, pair(2)], chosen_criteria(OF_MODELS)) == [pair(2)]
-    assert len(differing([same, pair(2)], chosen_criteria(OF_PAIRS))) == 2
+    assert differing([same, pair(2)], chosen_criteria(OF_MODELS, ESC8)) == [pair(2)]
+    assert len(differing([same, pair(2)], chosen_criteria(OF_PAIRS, ESC8))) == 2
 
 
 def test_a_page_says_nothing_of_sources_dialogues_or_how_it_was_drawn() -> None:
@@ -158,15 +162,35 @@ def test_a_page_says_nothing_of_sources_dialogues_or_how_it_was_drawn() -> None:
     assert "strategy" not in json.dumps(shown["items"][0]["history"])
 
 
+def test_raters_of_another_task_are_told_it_and_nothing_of_support() -> None:
+    names = tuple(each.name for each in CRITERIA)
+    asked = replace(annotation(), criteria=chosen_criteria(names, TUTORING))
+    text, plain = page(asked, "a", TUTORING), page(annotation(criteria=names), "a", ESC8)
+    begun = text.split('id="start">')[1].split("<h2>")[0]
+    assert "conversations between Learner and Tutor." in begun
+    assert "two replies that Tutor might give next" in begun
+    assert "Tutor has this task: You tutor a learner.\n" in begun
+    assert '<p class="care">You may pause' in begun
+    assert not re.search("support|distress|suicide|seek", begun, re.IGNORECASE)
+    assert "in which one person seeks support" in plain
+    assert "Some may speak of grief, abuse or thoughts of suicide. You may pause" in plain
+    shown = content(asked, "a", TUTORING)
+    assert [turn["name"] for turn in shown["items"][0]["history"]] == ["Learner", "Tutor", "Learner"]
+    assert not any("distress" in each["definition"] or "feelings" in each["definition"] for each in shown["criteria"])
+    assert annotation(criteria=names).criteria == CRITERIA
+    (first, *_) = tasks(asked, TUTORING.speakers)
+    assert [turn["author"] for turn in first["data"]["conversation"]] == ["Learner", "Tutor", "Learner"]
+
+
 def test_criteria_are_named_and_satisfaction_is_no_question() -> None:
-    assert [each.name for each in chosen_criteria(["effectiveness", " Empathy ", "EMPATHY"])] == [
+    assert [each.name for each in chosen_criteria(["effectiveness", " Empathy ", "EMPATHY"], ESC8)] == [
         "Effectiveness",
         "Empathy",
     ]
     with pytest.raises(InputError, match=r"expected some of Acceptance.*found 'Magic'$"):
-        chosen_criteria(["Magic"])
+        chosen_criteria(["Magic"], ESC8)
     with pytest.raises(InputError, match="Satisfaction is computed"):
-        chosen_criteria(["Satisfaction"])
+        chosen_criteria(["Satisfaction"], ESC8)
 
 
 @pytest.mark.parametrize("told", ["key", "a,A", "a/b", "../x", "0", "101", "", "a,", "x" * 61])

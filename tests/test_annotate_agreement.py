@@ -20,6 +20,7 @@ from cso.annotate.agreement import POOLED
 from cso.annotate.label_studio import tasks
 from cso.annotate.sources import CHOSEN, REJECTED
 from cso.errors import InputError, StoreError
+from cso.taxonomy import Speakers
 from test_annotate import ESC8, annotation, saved
 
 
@@ -379,7 +380,7 @@ def exported(asked: Annotation, said: dict[Any, Any], *, by: Any = None) -> list
                 for who, verdict in said.items()
             ],
         }
-        for number, task in enumerate(tasks(asked))
+        for number, task in enumerate(tasks(asked, Speakers()))
     ]  # fmt: skip
 
 

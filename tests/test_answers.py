@@ -358,3 +358,29 @@ def test_everything_that_an_answer_depends_on_makes_another_question() -> None:
     run(work)
     assert len(chats) == 2 * len(variants)
     assert question_of("seeker", request())["role"] == "seeker"
+
+
+def test_two_writers_to_one_file_are_found_out_and_neither_is_given_the_others_answer(tmp_path: Path) -> None:
+    """As when an actor that was given up for dead lives on."""
+    path = tmp_path / "answers.jsonl"
+
+    def question(name: str) -> dict[str, Any]:
+        return {"role": "judge", "model": "m", "sample": 0, "text": name}
+
+    async def ask(answers: Answers, name: str) -> str:
+        async def answer() -> Completion:
+            return Completion(f"to {name}")
+
+        return (await answers.ask(question(name), answer)).text
+
+    async def both() -> None:
+        old = Answers(path)
+        assert await ask(old, "1") == "to 1"
+        new = Answers(path)
+        assert await ask(new, "2") == "to 2"
+        with pytest.raises(StoreError, match="another process writes to it"):
+            await ask(old, "3")
+        assert await ask(new, "2") == "to 2"
+        assert await ask(new, "1") == "to 1"
+
+    asyncio.run(both())

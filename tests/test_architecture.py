@@ -46,6 +46,7 @@ VERBS: dict[str, set[str]] = {  # each with what it may import besides itself an
         "roles",
         "search",
         "store",
+        "train.tiny",
     },
     "policy": {"evaluate.local", "search.cast", "train.memory"},
     "growing": {"casting", "search", "store"},

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cso.chat import Conversation, Said, Screen, Session
 from cso.chat.conversation import COMMANDS, meant, parse, strategy_meant, writable
-from cso.chat.notice import CRISIS, NOTICE, speaks_of_self_harm
+from cso.chat.notice import CRISIS, NOTICE, OF_ANY_TASK, speaks_of_self_harm
 from cso.chat.screen import harmless
 from cso.corpora import read_corpus
 from cso.dialogue import Dialogue, Speaker
@@ -290,6 +290,20 @@ def test_where_to_turn_is_shown_before_the_reply_to_evident_words_of_self_harm(t
 )
 def test_everyday_words_are_left_alone(text: str) -> None:
     assert not speaks_of_self_harm(text)
+
+
+def test_a_conversation_about_something_else_begins_with_a_line_and_heeds_words_of_self_harm_all_the_same() -> None:
+    talk = session(Said("(Affirmation) Try a drawing."))
+    tutoring = replace(ESC8, task="You tutor a learner.")
+    screen = replace(talk.screen, taxonomy=tutoring)
+    screen.welcome("a-model", None)
+    screen.help(None)
+    assert shown(talk).count(OF_ANY_TASK[0]) == 2
+    assert len(OF_ANY_TASK[0]) < 80
+    assert not any(line in shown(talk) for line in (*NOTICE, *CRISIS))
+    talk.screen = screen
+    talk.take("I want to kill myself")
+    assert CRISIS[0] in shown(talk)
 
 
 def test_help_lists_all_commands_and_what_was_said_at_the_beginning() -> None:

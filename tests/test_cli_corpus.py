@@ -136,6 +136,14 @@ def test_a_users_own_taxonomy_is_taken_by_path(tmp_path: Path) -> None:
     lesson.write_text(json.dumps({"turns": turns}), encoding="utf-8")
     result = run(str(lesson), "--taxonomy", str(taxonomy))
     assert ["Ask", "Back", "1", "100.0%", "0", "0", "0", "0", "0", "1"] in rows(result)
+    assert "task:" not in result.stdout
+    assert "Supporter turns by strategy" in result.stdout
+    with taxonomy.open("a", encoding="utf-8") as file:
+        file.write("task: You teach sums.\nspeakers: {seeker: Learner, supporter: Tutor}\n")
+    said = run(str(lesson), "--taxonomy", str(taxonomy)).stdout
+    assert "trimmed\ntask: You teach sums.\n" in said
+    assert "Tutor turns by strategy" in said
+    assert "words a learner utterance" in said
 
 
 def test_a_corpus_of_another_taxonomy_is_a_mistake_that_is_explained(tmp_path: Path) -> None:

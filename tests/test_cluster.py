@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cso.casting import casting
-from cso.cluster import Crew, RaySearch
+from cso.cluster.crew import Crew
 from cso.cluster.evaluating import PROMPTS
 from cso.cluster.mirror import SHARED, Mirror
+from cso.cluster.searching import RaySearch
 from cso.cluster.shares import share
 from cso.corpora import read_corpus
 from cso.errors import BudgetSpent, ClusterError, InputError, StoreError
@@ -77,9 +78,15 @@ def test_two_actors_grow_the_trees_of_one_process_though_one_is_killed(
     def kill_one(tree: Grown) -> None:
         grown.append(tree)
         if len(grown) == 1:
-            os.kill(next(iter(actors())), signal.SIGKILL)
+            first.extend(actors())
+            os.kill(first[0], signal.SIGKILL)
+        later.extend(actors())
 
+    first: list[int] = []
+    later: list[int] = []
     RaySearch(run).grow(SEEDS, grown=kill_one)
+    assert len(first) == 2
+    assert first[0] not in later[-2:]
     assert sorted(tree.id for tree in grown) == sorted(seed.id for seed in SEEDS)
     assert trees_of(run) == alone
     lines = [line for path in (run.folder / "answers").iterdir() for line in path.read_text("utf-8").splitlines()]
@@ -116,10 +123,9 @@ def test_an_address_that_nothing_opens_is_a_mistake(tmp_path: Path) -> None:
 
 
 def actors() -> list[int]:
-    """Processes of search actors, the latest first."""
-    found = list(psutil.process_iter(["name", "cmdline", "create_time"]))
-    named = [each for each in found if "ray::SearchActor" in " ".join(each.info["cmdline"] or [])]
-    return [each.pid for each in sorted(named, key=lambda each: -each.info["create_time"])]
+    """Processes of this cluster's search actors."""
+    found = psutil.Process().children(recursive=True)
+    return [each.pid for each in found if "ray::SearchActor" in " ".join(each.cmdline())]
 
 
 class Worker:

@@ -198,6 +198,7 @@ def test_baselines_ask_as_often_as_they_say(
     length = len(prompt(SOME[0].history, ESC8))
     assert len(every[-2]) == length + 2 * (rounds - 1)
     assert ("An example:" in every[0][0]["content"]) == (baseline == "example")
+    assert ("\nseeker: " in every[0][0]["content"]) == (baseline == "example")
     for each in every:
         roles = [message["role"] for message in each[1:]]
         assert all(one != other for one, other in pairwise(roles))

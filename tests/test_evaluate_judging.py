@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import InputError, RequestError
-from cso.evaluate import Answer, Item
-from cso.evaluate.judging import CRITERIA, better, mark
+from cso.evaluate import Answer, Item, judging
+from cso.evaluate.judging import CRITERIA
 from cso.llm.chat import Completion, Request
 from cso.roles.ask import Asking
+from cso.taxonomy import Speakers, Taxonomy, load_taxonomy
+
+ESC8 = load_taxonomy("esc8")
+TUTORING = replace(ESC8, task="You tutor a learner.", speakers=Speakers("Learner", "Tutor"))
+mark, better = partial(judging.mark, taxonomy=ESC8), partial(judging.better, taxonomy=ESC8)
 
 
 def judge(reply: Callable[[str], str]) -> Asking:
@@ -39,6 +47,33 @@ def shown(prompt: str) -> list[str]:
 
 
 GOOD, BAD = answers(["good"] * 8), answers(["bad"] * 8)
+
+
+def asked(taxonomy: Taxonomy) -> list[str]:
+    """What a judge is asked of a reply, then of two in both orders."""
+    seen: list[str] = []
+
+    def reply(prompt: str) -> str:
+        seen.append(prompt)
+        return json.dumps(dict.fromkeys(CRITERIA, 3) | {"better": "tie"})
+
+    asyncio.run(mark(answers(["good"]), judge(reply), taxonomy=taxonomy))
+    asyncio.run(better(answers(["good"]), answers(["bad"]), judge(reply), taxonomy=taxonomy))
+    return seen
+
+
+def test_what_a_judge_of_support_is_asked_stays_byte_for_byte() -> None:
+    """Remembered answers are found by their question."""
+    hashes = [hashlib.sha256(prompt.encode()).hexdigest()[:16] for prompt in asked(ESC8)]
+    assert hashes == ["81dbaeb7aa404e46", "f0e0540f1799fb05", "d5882ccab27a285d"]
+
+
+def test_a_judge_of_another_task_is_told_it_and_nothing_of_support() -> None:
+    for prompt in asked(TUTORING):
+        assert "a conversation between Learner and Tutor" in prompt
+        assert "might give next. Tutor has this task: You tutor a learner.\n\nLearner: I cannot sleep.\n" in prompt
+        assert not re.search("support|distress|seek", prompt, re.IGNORECASE)
+    assert "Which reply serves that task better, now?" in asked(TUTORING)[1]
 
 
 def test_a_judge_that_knows_decides_alike_in_both_orders() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
@@ -14,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli import answer, cso
+from cli import answer, command, cso
 from cso.corpora import Corpus, read_corpus
 from cso.corpus_cast import World
 from cso.dialogue import Dialogue, Speaker
@@ -36,9 +39,7 @@ TRAIN, HELD_OUT = EXAMPLE / "dialogues.jsonl", EXAMPLE / "held_out.jsonl"
 SUPPORT = re.compile(
     r"support|seeker|emotion|empath|comfort|distress|psycholog|consol|therap|crisis|listener", re.IGNORECASE
 )
-LEGEND = re.compile(r"(?:In it t|T)he learner is called Seeker and the tutor Supporter\.")  # transcripts call them so
 FIELDS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)  # of a template: their names are cso's
-SPOKEN = re.compile(r"^(?:Seeker|Supporter)(?: \(.*?\))?: .*$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +130,11 @@ def test_a_trained_tutor_is_told_that_it_tutors() -> None:
 def test_no_prompt_speaks_of_emotional_support(role: Role) -> None:
     text = prompt_text(role, EXAMPLE / "prompts")
     assert text != prompt_text(role, None)
-    assert len(LEGEND.findall(text)) == 1
-    assert SUPPORT.search(FIELDS.sub("", LEGEND.sub("", text))) is None
+    assert SUPPORT.search(FIELDS.sub("", text)) is None
+
+
+def test_prompts_name_learner_and_tutor_as_the_taxonomy_does() -> None:
+    assert (TAXONOMY.speakers.seeker, TAXONOMY.speakers.supporter) == ("Learner", "Tutor")
 
 
 def test_the_rubric_has_the_strategy_last() -> None:
@@ -171,6 +175,37 @@ def test_the_embedded_cast_tutors(tmp_path: Path) -> None:
             assert words in said
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_one_command_searches_trains_and_evaluates_with_a_backbone_of_these_lessons(tmp_path: Path) -> None:
+    """With a cache of its own, one epoch of eight, and little of everything else."""
+    code = (
+        "import functools; from cso.train import tiny\n"
+        "tiny.make_tiny = functools.partial(tiny.make_tiny, epochs=1)\n"
+        "from cso.cli.main import main; main()"
+    )
+    run = tmp_path / "run"
+    told = command("run", "--seeds", TRAIN, "--test", HELD_OUT, "--out", run, "--limit", 2)
+    sets = (f"taxonomy={EXAMPLE / 'taxonomy.yaml'}", "search.iterations=15", "train.tokens=3000", "evaluate.draws=20")
+    said = [
+        sys.executable,
+        "-c",
+        code,
+        *told[told.index("run") :],
+        *(part for each in sets for part in ("--set", each)),
+    ]
+    variables = os.environ | {"CSO_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(said, check=False, capture_output=True, text=True, env=variables)
+    assert done.returncode == 0, done.stderr
+    base = json.loads((run / "evaluation" / "base" / "scores.json").read_text("utf-8"))["identity"]["model"]
+    assert (tmp_path / "cache" / base / "model.safetensors").exists()
+    assert base.startswith("tiny-")
+    assert {path.name for path in (run / "models").iterdir()} == {"sft", "cso"}
+    failed = cso("evaluate", run, "--model", "cso")  # on the bundled test dialogues
+    assert failed.returncode == 2
+    assert "strategies of tutoring7, found none; --corpus FILE names others" in " ".join(failed.stderr.split())
+
+
 def test_an_endpoint_is_asked_in_the_words_of_tutoring(tmp_path: Path) -> None:
     def tutor(call: Call) -> Reply:
         return answer(Call(call.number, {**call.body, "model": f"test-{_role(call)}"}, call.headers))
@@ -183,7 +218,9 @@ def test_an_endpoint_is_asked_in_the_words_of_tutoring(tmp_path: Path) -> None:
         calls = server.calls
     assert {_role(call) for call in calls} == set(ROLE_NAMES)
     asked = [message["content"] for call in calls for message in call.body["messages"]]
-    assert [words for words in asked if SUPPORT.search(SPOKEN.sub("", LEGEND.sub("", words)))] == []
+    assert [words for words in asked if SUPPORT.search(words)] == []
+    assert all(re.search("^Learner: ", call.body["messages"][-1]["content"], re.MULTILINE) for call in calls)
+    assert any(re.search("^Tutor: ", words, re.MULTILINE) for words in asked)
     judged = next(call for call in calls if _role(call) == "judge")
     for criterion in RUBRIC.criteria:
         assert f"{criterion.name} ({criterion.name[0]}): {criterion.question}" in judged.body["messages"][-1]["content"]

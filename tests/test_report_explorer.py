@@ -20,6 +20,7 @@ from cso.report import gather, index_content, pairs_content, tree_content, tree_
 from cso.report import page as html_of
 from cso.search.grow import grow_tree
 from cso.settings import ExtractSettings, SearchSettings
+from cso.taxonomy import Speakers, Taxonomy
 from cso.tree import Expanded, Tree
 from golden_searches import NAMES, TAXONOMY, Asked, golden, seed_of, settings_of
 
@@ -54,7 +55,12 @@ def grown(name: str) -> tuple[list[Tree], SearchSettings]:
 
 
 def written(
-    folder: Path, trees: Sequence[Tree], search: SearchSettings | None = None, *, with_pairs: bool = False
+    folder: Path,
+    trees: Sequence[Tree],
+    search: SearchSettings | None = None,
+    *,
+    with_pairs: bool = False,
+    taxonomy: Taxonomy = TAXONOMY,
 ) -> Path:
     """The page of some trees."""
     extract = ExtractSettings()
@@ -64,7 +70,7 @@ def written(
     ]
     rows = [pair_row(pair, TAXONOMY, {}) for pair in pairs(trees, extract)]
     index = index_content(
-        TAXONOMY,
+        taxonomy,
         search or SearchSettings(),
         extract,
         trees=lines,
@@ -223,6 +229,18 @@ def test_a_tree_is_shown_after_another_could_not_be(trees: list[Tree], tmp_path:
     expect(page.get_by_role("alert")).to_contain_text("This cannot be shown")
     page.goto(page.url.split("#")[0] + f"#tree={trees[0].seed.id}")
     expect(page.get_by_role("tree")).to_be_visible()
+
+
+@pytest.mark.parametrize("speakers", [Speakers(), Speakers("Learner", "Tutor")])
+def test_speakers_are_called_as_the_taxonomy_calls_them(
+    speakers: Speakers, trees: list[Tree], tmp_path: Path, page: Page
+) -> None:
+    open_page(page, written(tmp_path, trees, taxonomy=replace(TAXONOMY, speakers=speakers)), "#trees")
+    page.get_by_role("link", name=trees[0].seed.id).press("Enter")
+    page.get_by_role("tree").focus()
+    page.keyboard.press("End")
+    shown = {text.split("\n")[0].split(",")[0] for text in page.locator(".conversation .turn").all_inner_texts()}
+    assert shown == {speakers.seeker, speakers.supporter}
 
 
 def test_hostile_words_are_words(trees: list[Tree], tmp_path: Path, page: Page) -> None:

@@ -43,7 +43,7 @@ from cso.report.overview_tables import Cell, calls_table
 from cso.report.shapes import MetricsLine
 from cso.settings import ExtractSettings, Settings
 from cso.store import Run
-from cso.taxonomy import Strategy, Taxonomy
+from cso.taxonomy import Speakers, Strategy, Taxonomy, load_taxonomy
 from cso.tree import Failure
 from extract_trees import end, on, tree
 
@@ -276,7 +276,7 @@ def test_the_page_has_the_numbers_of_the_files(run: Run, page: Page) -> None:
 
 
 def test_the_papers_numbers_stand_apart(run: Run) -> None:
-    text = overview(gather(run.folder))
+    text = overview(gather(run.folder, strategies=load_taxonomy("esc8").names))
     asides = re.findall(r'<aside class="paper".*?</aside>', text, flags=re.DOTALL)
     assert [number in aside for aside, number in zip(asides, ("33.11", "8,157"), strict=True)] == [True, True]
     for aside in asides:
@@ -284,6 +284,15 @@ def test_the_papers_numbers_stand_apart(run: Run) -> None:
         text = text.replace(aside, "")
     assert "33.11" not in text
     assert "8,157" not in text
+
+
+def test_the_papers_numbers_are_not_held_beside_another_domain(run: Run) -> None:
+    told = gather(run.folder, strategies=run.taxonomy.names, speakers=Speakers("Learner", "Tutor"), stand_in=True)
+    text = overview(told)
+    assert 'class="paper"' not in text
+    assert "ESC-Pro, learner" in text
+    assert "ESC-Pro, seeker" in overview(gather(run.folder))
+    assert not re.search(r"support(?!er\b)", text, re.IGNORECASE)  # a role is called supporter
 
 
 def test_only_a_score_that_is_apart_from_all_others_is_strong(run: Run) -> None:

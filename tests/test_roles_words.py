@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +13,10 @@ from cso.errors import AnswerError
 from cso.roles import seeker, supporter
 from cso.roles.words import spoken
 from cso.search import Utterance
-from cso.taxonomy import load_taxonomy
+from cso.taxonomy import Speakers, load_taxonomy
 
 ESC8 = load_taxonomy("esc8")
+NAMES = ESC8.speakers
 REPLY = "That sounds really hard."
 
 
@@ -120,7 +123,7 @@ def test_what_people_might_say_is_left_alone(text: str) -> None:
     ],
 )
 def test_the_seekers_words_and_the_end_are_told_apart(text: str, expected: Utterance) -> None:
-    assert seeker.parse(text) == expected
+    assert seeker.parse(text, NAMES) == expected
 
 
 @pytest.mark.parametrize("text", ["", "  \n", '""', "<think>endless", "Supporter:", "```\n```", "(Affirmation)"])
@@ -134,7 +137,7 @@ def test_words_of_the_other_speaker_are_not_taken_for_ones_own() -> None:
     with pytest.raises(AnswerError, match="found words of the seeker"):
         supporter.parse("Seeker: I am sad.\nSupporter: I see.", ESC8)
     with pytest.raises(AnswerError, match="found words of the supporter"):
-        seeker.parse("Supporter (Affirmation): You are brave.")
+        seeker.parse("Supporter (Affirmation): You are brave.", NAMES)
 
 
 def test_words_that_were_cut_off_are_unusable_unless_the_turn_was_over() -> None:
@@ -142,16 +145,49 @@ def test_words_that_were_cut_off_are_unusable_unless_the_turn_was_over() -> None
         supporter.parse("That sounds rea", ESC8, cut_off=True)
     assert caught.value.reason == "cut off"
     with pytest.raises(AnswerError):
-        seeker.parse("I lost my jo", cut_off=True)
+        seeker.parse("I lost my jo", NAMES, cut_off=True)
     assert supporter.parse(f"{REPLY}\nSeeker: Well, I thi", ESC8, cut_off=True) == REPLY
-    assert seeker.parse("Bye. </end/> and the", cut_off=True) == Utterance("Bye.", ends=True)
+    assert seeker.parse("Bye. </end/> and the", NAMES, cut_off=True) == Utterance("Bye.", ends=True)
+
+
+TUTOR = replace(ESC8, speakers=Speakers("Learner", "Dr. Who"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Dr. Who: {REPLY}",
+        f"**dr. who (Affirmation):** {REPLY}",
+        f"(Affirmation) Dr. Who: {REPLY}",
+        f"Supporter: {REPLY}",
+        f"Assistant: {REPLY}",
+        f"{REPLY}\nLearner: Thanks.",
+        f"{REPLY}\nUser: Thanks.",
+    ],
+)
+def test_names_of_a_taxonomy_are_taken_off_as_ours_are(text: str) -> None:
+    assert supporter.parse(text, TUTOR) == REPLY
+
+
+def test_only_names_that_a_taxonomy_gives_are_taken_off() -> None:
+    assert supporter.parse("Drs Who: a show.", TUTOR) == "Drs Who: a show."
+    assert supporter.parse(f"Dr. Who: {REPLY}", ESC8) == f"Dr. Who: {REPLY}"
+    assert seeker.parse("Learner: I see.\nDr. Who: Good.", TUTOR.speakers) == Utterance("I see.", ends=False)
+    with pytest.raises(AnswerError, match=r"expected what the learner says, found words of the dr\. who"):
+        seeker.parse("Dr. Who: I see.", TUTOR.speakers)
+
+
+def test_a_name_that_is_given_to_the_other_side_is_the_other_sides() -> None:
+    turned = Speakers("Assistant", "User")
+    assert seeker.parse("Assistant: I see.\nUser: Good.", turned) == Utterance("I see.", ends=False)
+    assert supporter.parse(f"User: {REPLY}\nAssistant: Oh.", replace(ESC8, speakers=turned)) == REPLY
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused_and_nothing_is_added(text: str) -> None:
     for speaker in Speaker:
         try:
-            words = spoken(text, speaker, ESC8)
+            words = spoken(text, speaker, NAMES, ESC8)
         except AnswerError:
             continue
         assert words.text in text
@@ -163,7 +199,7 @@ def test_any_text_is_read_or_refused_and_nothing_is_added(text: str) -> None:
 @pytest.mark.timeout(20)  # a quadratic reader takes longer
 def test_no_text_keeps_the_reader_busy(unit: str) -> None:
     for text in (unit * (20_000 // len(unit)) + "x", "x\n<" + unit * (20_000 // len(unit)) + "x"):
-        for parse in (lambda text: supporter.parse(text, ESC8), seeker.parse):
+        for parse in (lambda text: supporter.parse(text, ESC8), lambda text: seeker.parse(text, NAMES)):
             try:
                 parse(text)
             except AnswerError:

@@ -72,6 +72,7 @@ def test_a_first_play_is_the_value_of_a_node_never_visited() -> None:
     new, known = (Node(id=1, parent=0, state=Unexpanded("A", 0.5), visits=visits, value=0.25) for visits in (0, 2))
     assert pucb(new, parent, exploration=2.0, first_play={"A": -1.0}) == -1.0 + 2.0 * 0.5 * 3
     assert pucb(known, parent, exploration=2.0, first_play={"A": -1.0}) == pucb(known, parent, exploration=2.0)
+    assert pucb(new, parent, exploration=2.0) == 0.25 + 2.0 * 0.5 * 3, "as planted, where gold_visits is 0"
 
 
 def test_a_strategy_is_tried_first_where_the_judge_has_liked_it_in_this_tree() -> None:

@@ -334,7 +334,9 @@ def test_a_run_that_died_before_it_had_begun_can_begin_again(tmp_path: Path, lef
 
 def test_other_prompts_under_the_same_settings_are_told(tmp_path: Path) -> None:
     Run.create(tmp_path / "run", Settings(), TAXONOMY, "one").save_tree(golden_tree())
-    with pytest.raises(StoreError, match="the words of prompts or rubric are not those there"):
+    with pytest.raises(
+        StoreError, match="the words of prompts or rubric, or the model of cast.policy, are not those there"
+    ):
         Run.create(tmp_path / "run", Settings(), TAXONOMY, "other")
 
 
@@ -342,3 +344,12 @@ def test_a_role_with_a_model_of_its_own_has_no_price_of_another() -> None:
     cast: dict[str, Any] = {"default": {"model": "m", "price": [1, 2]}, "judge": {"model": "j"}}
     told = settings_from({"cast": cast}, source="test").cast
     assert (told.player("seeker").price, told.player("judge").price) == ((1, 2), None)
+
+
+def test_a_later_setting_that_is_taken_back_is_told_as_well(tmp_path: Path) -> None:
+    told = load_settings(None, ["search.first_play=judged", "search.settled=15"])
+    Run.create(tmp_path / "run", told, TAXONOMY).save_tree(golden_tree())
+    with pytest.raises(
+        StoreError, match=r"search\.first_play: judged there, the default now; search\.settled: 15 there"
+    ):
+        Run.create(tmp_path / "run", Settings(), TAXONOMY)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cso.errors import InputError
-from cso.taxonomy import bundled_taxonomies, canonical, dump_taxonomy, load_taxonomy, parse_taxonomy
+from cso.taxonomy import Speakers, bundled_taxonomies, canonical, dump_taxonomy, load_taxonomy, parse_taxonomy
 from cso.transcript import system_message
 
 TABLE_8 = {
@@ -159,6 +159,35 @@ def test_a_trained_model_is_told_the_task_of_its_taxonomy() -> None:
     assert "going through a hard time" in system_message(load_taxonomy("esc8"))["content"]
     with pytest.raises(InputError, match="task: expected a sentence or two"):
         parse_taxonomy(f"task: [teach]\n{TUTORING}", source="own.yaml")
+
+
+def test_a_taxonomy_names_the_speakers() -> None:
+    own = parse_taxonomy(f"speakers: {{seeker: ' Learner ', supporter: Dr. Who}}\n{TUTORING}", source="own.yaml")
+    assert own.speakers == Speakers("Learner", "Dr. Who")
+    assert parse_taxonomy(dump_taxonomy(own), source="dumped") == own
+    half = parse_taxonomy(f"speakers: {{supporter: Tutor}}\n{TUTORING}", source="own.yaml")
+    assert half.speakers == Speakers("Seeker", "Tutor")
+    assert load_taxonomy("esc8").speakers == Speakers("Seeker", "Supporter")
+    assert "speakers" not in dump_taxonomy(load_taxonomy("esc8"))  # dumps of before stay what they were
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "{supporter: ''}",
+        "{supporter: '  '}",
+        '{supporter: "Tu\\ntor"}',
+        "{supporter: seeker}",
+        "{seeker: Tutor, supporter: tutor (T)}",
+        "{teacher: Tutor}",
+        "{supporter: 3}",
+        "Tutor",
+        "[Learner, Tutor]",
+    ],
+)
+def test_names_of_speakers_that_cannot_be_told_apart_or_used_are_refused(given: str) -> None:
+    with pytest.raises(InputError, match=r"mine\.yaml: speakers: expected names for `seeker` and `supporter`"):
+        parse_taxonomy(f"speakers: {given}\n{TUTORING}", source="mine.yaml")
 
 
 def test_an_unknown_taxonomy_is_refused_with_the_names_that_there_are() -> None:

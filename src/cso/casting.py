@@ -18,7 +18,7 @@ from cso.llm.endpoints import limited
 from cso.llm.prices import listed_price
 from cso.roles import chat_roles, load_rubric, prompt_text, remembered
 from cso.search import Cast
-from cso.settings import ROLES, CastSettings, Role, Settings
+from cso.settings import ROLES, CastSettings, ModelSettings, Role, Settings
 from cso.store import Run
 from cso.taxonomy import Taxonomy
 
@@ -77,6 +77,12 @@ class Casting:
         for answers in [*self._answers.values(), *self._dismissed]:
             await answers.settle(cancel=cancel)
 
+    async def settle_dismissed(self) -> None:
+        """Wait for the calls of dialogues that are done with."""
+        while self._dismissed:
+            await self._dismissed[-1].settle()
+            self._dismissed.pop()
+
     def dismiss(self, dialogue: Dialogue) -> None:
         """Free the memory of a dialogue that is done with; its counts stay."""
         answers = self._answers.pop(dialogue.id)
@@ -85,6 +91,12 @@ class Casting:
             self._dismissed.append(answers)
         self._new += answers.new
         self._reused += answers.reused
+
+    def paid(self) -> Spent:
+        """What counts against the limits: the calls of chat models."""
+        usage = self.budget.usage.values() if self.budget else ()
+        into, out = sum(use.prompt_tokens for use in usage), sum(use.completion_tokens for use in usage)
+        return Spent(sum(use.calls for use in usage), 0, into, out, self.budget.cost if self.budget else None)
 
     def spent(self) -> Spent:
         """What has been asked so far."""
@@ -109,7 +121,7 @@ async def casting(run: Run) -> AsyncGenerator[Casting]:
         return
     async with limited(settings.limits, prices(settings.cast)) as (endpoints, budget):
         chats: dict[Role, list[Chat]] = {
-            role: [BudgetedChat(endpoints.chat(each, player.api_key_env), budget) for each in player.addresses]
+            role: [BudgetedChat(endpoints.play(each, player.api_key_env), budget) for each in player.addresses]
             for role, player in settings.cast.players().items()
         }
         cast = Casting(run, _with_policy(run, llm_play(settings, run.taxonomy, chats)), budget=budget)
@@ -132,7 +144,7 @@ def _with_policy(run: Run, play: Play) -> Play:
     from cso.policy.roles import load_policy  # here, because it takes seconds to import
 
     policy = load_policy(
-        run.settings.train.model.model_copy(update={"name": told.model}),
+        embedded_backbone(run.settings.train.model.model_copy(update={"name": told.model}), run),
         run.taxonomy,
         run.settings.cast.player("supporter"),
         run.settings.evaluate,
@@ -163,9 +175,24 @@ def llm_play(settings: Settings, taxonomy: Taxonomy, chats: Mapping[Role, Sequen
 
 
 def corpus_world(run: Run) -> World:
-    """The embedded cast: of the bundled corpus where the taxonomy reads its labels, else of all seeds of the run."""
-    bundled = read_corpus("bundled", run.taxonomy).dialogues
-    return World.fit(bundled or run.load_seeds(), run.taxonomy)
+    """The embedded cast, of the dialogues that a run has without a model."""
+    return World.fit(embedded_dialogues(run), run.taxonomy)
+
+
+def embedded_dialogues(run: Run) -> Sequence[Dialogue]:
+    """The bundled corpus where the run's taxonomy reads its labels, else all seeds of the run."""
+    return read_corpus("bundled", run.taxonomy).dialogues or run.load_seeds()
+
+
+def embedded_backbone(model: ModelSettings, run: Run, say: Callable[[str], None] = lambda _: None) -> ModelSettings:
+    """`tiny` as the one for the run's strategies, made of the same dialogues as the embedded cast where it is not
+    there yet; another model as it is. Raises StoreError.
+    """
+    if model.name != "tiny":
+        return model
+    from cso.train.tiny import tiny_for  # here, because it takes seconds to import
+
+    return model.model_copy(update={"name": tiny_for(run.taxonomy, embedded_dialogues(run), say)})
 
 
 def wording(settings: Settings, taxonomy: Taxonomy) -> str:
@@ -180,9 +207,11 @@ def wording(settings: Settings, taxonomy: Taxonomy) -> str:
         chat_roles(settings.cast, taxonomy, rubric)
         words += [rubric, *(prompt_text(role, settings.cast.prompts) for role in ROLES)]
     if settings.cast.policy.model is not None:
-        from cso.evaluate.local import version  # here, because it takes seconds to import
+        from cso.policy.roles import policy_identity  # here, because it takes seconds to import
 
-        words.append(version(settings.train.model.model_copy(update={"name": settings.cast.policy.model})))
+        model = settings.train.model.model_copy(update={"name": settings.cast.policy.model})
+        player = settings.cast.player("supporter")
+        words.append(policy_identity(model, player, settings.evaluate, temperature=settings.search.temperature))
     if not words:
         return ""
     return hashlib.sha256(repr(words).encode("utf-8", "surrogatepass")).hexdigest()[:16]

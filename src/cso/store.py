@@ -9,6 +9,8 @@
     RUN/preferences/           what was extracted
     RUN/models/<name>/         what was trained on it
     RUN/evaluation/<name>/     what a model answered to held-out dialogues, and its scores
+    RUN/hub/<name>/            what was sent to the Hugging Face hub
+    RUN/rounds/<k>/            runs of later rounds
     RUN/toxicity/              ratings of the run's texts, a file for each backend
     RUN/annotation/<name>/     pages for raters, their key, and what they agree on
     RUN/report.html, figures/  all of it as one page, and its figures
@@ -214,11 +216,15 @@ def _of_a_run_begun(name: str) -> bool:
 
 def _differences(there: Run, settings: Settings, taxonomy: Taxonomy, wording: str) -> list[str]:
     old, new = flat(shaping(there.settings)), flat(shaping(settings))
-    differences = [f"{key}: {old.get(key)} there, {new.get(key)} now" for key in new if old.get(key) != new[key]]
+    differences = [
+        f"{key}: {old.get(key, 'the default')} there, {new.get(key, 'the default')} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
     if dump_taxonomy(there.taxonomy) != dump_taxonomy(taxonomy):
         differences.append(f"taxonomy {taxonomy.name}: its strategies are not those there")
     if there.wording != wording:
-        differences.append("the words of prompts or rubric are not those there")
+        differences.append("the words of prompts or rubric, or the model of cast.policy, are not those there")
     return differences
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
 import yaml
 
+from cso.dialogue import Speaker
 from cso.errors import InputError
 from cso.files import bundled, bundled_or_own, yaml_text
 
@@ -26,8 +27,19 @@ class Strategy:
     definition: str
 
 
-OPTIONAL = {"task", "maps", "overused"}
+OPTIONAL = {"task", "speakers", "maps", "overused"}
 SUPPORT = "You support people who are going through a hard time."
+
+
+@dataclass(frozen=True, slots=True)
+class Speakers:
+    """What the two sides of a conversation are called where people or chat models read it."""
+
+    seeker: str = "Seeker"
+    supporter: str = "Supporter"
+
+    def name(self, speaker: Speaker) -> str:
+        return self.seeker if speaker is Speaker.SEEKER else self.supporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,7 @@ class Taxonomy:
 
     `maps` turns names of other taxonomies, as `canonical` writes them, into names of this one. `overused` are the
     strategies that models lean on too much: the strategist is told not to. `task` is what a trained model is told of
-    its part, before the strategies.
+    its part, before the strategies. `speakers` are the names of the two sides.
     """
 
     name: str
@@ -44,6 +56,12 @@ class Taxonomy:
     maps: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     overused: tuple[str, ...] = ()
     task: str = SUPPORT
+    speakers: Speakers = Speakers()
+
+    @property
+    def supports(self) -> bool:
+        """Whether the task is the default one, emotional support."""
+        return self.task == SUPPORT
 
     def __iter__(self) -> Iterator[Strategy]:
         return iter(self.strategies)
@@ -90,7 +108,8 @@ def load_taxonomy(name_or_path: str | Path) -> Taxonomy:
     """A bundled taxonomy by name (`esc8`), or a user's own YAML file by path.
 
     The file has `name`, `strategies` (a list of `name` and `definition`) and, where wanted, `task` (what the model is
-    there for; emotional support if not given), `maps` (other label: name here) and `overused` (names not to lean on).
+    there for; emotional support if not given), `speakers` (what `seeker` and `supporter` are called; Seeker and
+    Supporter if not given), `maps` (other label: name here) and `overused` (names not to lean on).
     Raises InputError, naming the file and the entry.
     """
     text = bundled_or_own("taxonomies", name_or_path, what="taxonomy")
@@ -109,7 +128,7 @@ def parse_taxonomy(text: str, *, source: str) -> Taxonomy:
         case _:
             raise InputError(
                 f"taxonomy {source}: expected `name`, `strategies` (two or more, each with `name` and "
-                f"`definition`) and perhaps `task`, `maps` and `overused`"
+                f"`definition`) and perhaps `task`, `speakers`, `maps` and `overused`"
             )
     names = {canonical(strategy.name): strategy.name for strategy in strategies}
     if len(names) < len(strategies):
@@ -124,7 +143,21 @@ def parse_taxonomy(text: str, *, source: str) -> Taxonomy:
     task: object = rest.get("task") or SUPPORT
     if not isinstance(task, str):
         raise InputError(f"taxonomy {source}: task: expected a sentence or two, found {task!r}")
-    return Taxonomy(name, strategies, MappingProxyType(maps), overused, " ".join(task.split()))
+    speakers = _speakers(rest.get("speakers") or {}, source=source)
+    return Taxonomy(name, strategies, MappingProxyType(maps), overused, " ".join(task.split()), speakers)
+
+
+def _speakers(given: object, *, source: str) -> Speakers:
+    written = cast(dict[object, object], given) if isinstance(given, dict) else {None: given}
+    names = {key: name.strip() if isinstance(name, str) else "" for key, name in written.items()}
+    if set(names) <= set(Speaker) and all(len(name.splitlines()) == 1 for name in names.values()):
+        speakers = Speakers(**{str(key): name for key, name in names.items()})
+        if canonical(speakers.seeker) != canonical(speakers.supporter):
+            return speakers
+    raise InputError(
+        f"taxonomy {source}: speakers: expected names for `seeker` and `supporter`, each on one line and each other "
+        f"than the other one, found {given!r}"
+    )
 
 
 def _maps(given: object, names: Collection[str], *, source: str) -> dict[str, str]:
@@ -145,6 +178,8 @@ def dump_taxonomy(taxonomy: Taxonomy) -> str:
     }
     if taxonomy.task != SUPPORT:
         content["task"] = taxonomy.task
+    if taxonomy.speakers != Speakers():
+        content["speakers"] = asdict(taxonomy.speakers)
     if taxonomy.overused:
         content["overused"] = list(taxonomy.overused)
     if taxonomy.maps:

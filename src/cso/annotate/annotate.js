@@ -25,7 +25,7 @@ const fields = () => [...part("fields").children];
 /* Showing */
 
 function turnList(turns) {
-  const one = ({ speaker, text }) => make("li", { class: `turn ${speaker.toLowerCase()}` }, make("b", {}, speaker), said(text));
+  const one = ({ speaker, name, text }) => make("li", { class: `turn ${speaker}` }, make("b", {}, name), said(text));
   return make("ol", { class: "said" }, ...turns.map(one));
 }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cso.errors import InputError
 from cso.evaluate.judging import CRITERIA as JUDGED
+from cso.evaluate.judging import OF_ANY_TASK as JUDGED_OF_ANY_TASK
 from cso.evaluate.judging import SATISFACTION
+from cso.taxonomy import Taxonomy
 
 Kind = Literal["pair", "single"]  # two replies compared, or one marked
 
@@ -29,14 +31,19 @@ CRITERIA = (
     Criterion("Humanoid", "A person could have said it: nothing about it is stiff, ready-made or machine-like."),
     Criterion("Strategy", "The strategy it follows is right for this moment, and carried out well.", strategy=True),
 )
+OF_ANY_TASK = {
+    **JUDGED_OF_ANY_TASK,
+    "Empathy": "It shows that this person is understood: what they mean, and why they see it so.",
+}
 OF_MODELS = SATISFACTION  # Table 3; Satisfaction is their mean and is not asked for
 OF_REPLIES = tuple(JUDGED)  # Table 6
 OF_PAIRS = ("Empathy", "Information", "Humanoid", "Strategy")  # Table 1
 
 
-def chosen_criteria(names: Sequence[str]) -> tuple[Criterion, ...]:
-    """The criteria of these names, whatever their case. Raises InputError."""
-    known = {criterion.name.casefold(): criterion for criterion in CRITERIA}
+def chosen_criteria(names: Sequence[str], taxonomy: Taxonomy) -> tuple[Criterion, ...]:
+    """The criteria of these names, whatever their case, in words that hold for the task. Raises InputError."""
+    words = {} if taxonomy.supports else OF_ANY_TASK
+    known = {each.name.casefold(): replace(each, definition=words.get(each.name, each.definition)) for each in CRITERIA}
     told = {name: name.strip().casefold() for name in names}
     wrong = [name for name in names if told[name] not in known]
     if wrong or not names:

@@ -17,20 +17,26 @@ from cso.annotate.agreement import Rating
 from cso.annotate.items import LABEL_STUDIO, Annotation, Item, Said
 from cso.annotate.key import Key
 from cso.annotate.marks import categories
-from cso.dialogue import Speaker
 from cso.errors import InputError
 from cso.evaluate.judging import HIGHEST
+from cso.taxonomy import Speakers
 
 _CHOICES = {"A is better": "A", "Tie": "tie", "B is better": "B"}
 _TYPES = ("choices", "rating", "textarea")  # of regions that the configuration makes
 
 
-def tasks(annotation: Annotation) -> list[dict[str, Any]]:
+def tasks(annotation: Annotation, speakers: Speakers) -> list[dict[str, Any]]:
     """Tasks to import, in the order of a rater's sheet."""
     sheet = annotation.sheet(LABEL_STUDIO)
     items = {item.id: item for item in annotation.items}
     return [
-        {"data": {"annotation": annotation.id, "item": name, **_data(items[name], annotation, name in sheet.swapped)}}
+        {
+            "data": {
+                "annotation": annotation.id,
+                "item": name,
+                **_data(items[name], annotation, speakers, swapped=name in sheet.swapped),
+            }
+        }
         for name in sheet.order
     ]
 
@@ -65,13 +71,10 @@ def config(annotation: Annotation) -> str:
     return "\n".join([*lines, "</View>"]) + "\n"
 
 
-def _data(item: Item, annotation: Annotation, swapped: bool) -> dict[str, Any]:
+def _data(item: Item, annotation: Annotation, speakers: Speakers, *, swapped: bool) -> dict[str, Any]:
     replies = item.replies[::-1] if swapped else item.replies
     data: dict[str, Any] = {
-        "conversation": [
-            {"author": "Seeker" if turn.speaker is Speaker.SEEKER else "Supporter", "text": turn.text}
-            for turn in item.history.turns
-        ],
+        "conversation": [{"author": speakers.name(turn.speaker), "text": turn.text} for turn in item.history.turns],
         **{f"reply_{side}": reply.text for side, reply in zip("AB", replies, strict=False)},
     }
     if annotation.shows_strategies:

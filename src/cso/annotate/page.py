@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cso.annotate.items import Annotation, Item, Said
-from cso.dialogue import Speaker
 from cso.evaluate.judging import HIGHEST
 from cso.pages import environment
 from cso.palette import colour
-from cso.taxonomy import Taxonomy
+from cso.taxonomy import Speakers, Taxonomy
 
 
 def page(annotation: Annotation, rater: str, taxonomy: Taxonomy) -> str:
@@ -17,7 +16,7 @@ def page(annotation: Annotation, rater: str, taxonomy: Taxonomy) -> str:
     template = environment("cso.annotate").get_template("annotate.html.j2")
     data = content(annotation, rater, taxonomy)
     pair = annotation.kind == "pair"
-    return template.render(data=data, rater=rater, pair=pair, highest=HIGHEST, notice=annotation.notice)
+    return template.render(data=data, rater=rater, pair=pair, highest=HIGHEST, notice=annotation.notice, told=taxonomy)
 
 
 def content(annotation: Annotation, rater: str, taxonomy: Taxonomy) -> dict[str, Any]:
@@ -39,16 +38,18 @@ def content(annotation: Annotation, rater: str, taxonomy: Taxonomy) -> dict[str,
             for place, strategy in enumerate(taxonomy)
             if shown
         },
-        "items": [_item(items[name], swapped=name in sheet.swapped, shown=shown) for name in sheet.order],
+        "items": [
+            _item(items[name], taxonomy.speakers, swapped=name in sheet.swapped, shown=shown) for name in sheet.order
+        ],
     }
 
 
-def _item(item: Item, *, swapped: bool, shown: bool) -> dict[str, Any]:
+def _item(item: Item, speakers: Speakers, *, swapped: bool, shown: bool) -> dict[str, Any]:
     replies = item.replies[::-1] if swapped else item.replies
     return {
         "id": item.id,
         "history": [
-            {"speaker": "Seeker" if turn.speaker is Speaker.SEEKER else "Supporter", "text": turn.text}
+            {"speaker": turn.speaker, "name": speakers.name(turn.speaker), "text": turn.text}
             for turn in item.history.turns
         ],
         "replies": [_reply(reply, shown=shown) for reply in replies],

@@ -33,7 +33,7 @@ def write(
     for rater, path in zip(raters, pages, strict=True):
         write_text(path, page(annotation, rater, taxonomy))
     if label_studio:
-        write_json(folder / "tasks.json", tasks(annotation))
+        write_json(folder / "tasks.json", tasks(annotation, taxonomy.speakers))
         write_text(folder / "config.xml", config(annotation))
     return pages
 

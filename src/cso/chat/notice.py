@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+from cso.taxonomy import Taxonomy
+
 NOTICE = (
     "For research, and not for people in distress. A language model makes the",
     "words: they can be wrong or harmful. It is no clinician, and nobody is alerted.",
 )
+OF_ANY_TASK = ("Research software: a language model speaks. It can be wrong or harmful.",)
 
 CRISIS = (
     "In danger, or thinking of harming yourself? Please turn to a person now:",
@@ -36,6 +39,12 @@ _EVIDENT = re.compile(
     r")\b",
     re.IGNORECASE,
 )
+
+
+def notice(taxonomy: Taxonomy, address: str | None) -> tuple[str, ...]:
+    """What a conversation begins with; where to turn in a crisis is said at once only where it is about support."""
+    told, crisis = (NOTICE, CRISIS) if taxonomy.supports else (OF_ANY_TASK, ())
+    return (*told, where_words_go(address), *crisis, "")
 
 
 def where_words_go(address: str | None) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cso.chat.conversation import COMMANDS
-from cso.chat.notice import CRISIS, NOTICE, where_words_go
+from cso.chat.notice import CRISIS, notice
 from cso.palette import colour
 from cso.taxonomy import Taxonomy
 from cso.transcript import tag
@@ -38,7 +38,7 @@ class Screen:
     plain: bool
 
     def welcome(self, model: str, address: str | None) -> None:
-        self._lines(*NOTICE, where_words_go(address), *CRISIS, "")
+        self._lines(*notice(self.taxonomy, address))
         self.note(f"{model}, {self.taxonomy.name}: {', '.join(self.taxonomy.names)}. /help lists what can be asked.")
         self._lines("")
 
@@ -49,10 +49,7 @@ class Screen:
             *(f"  {name:{width}}   {words}" for name, words in usage.items()),
             f"  {'//...':{width}}   say something that begins with a slash",
             "",
-            *NOTICE,
-            where_words_go(address),
-            *CRISIS,
-            "",
+            *notice(self.taxonomy, address),
         )
 
     def crisis(self) -> None:

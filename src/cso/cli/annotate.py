@@ -66,7 +66,7 @@ def annotate_command(
     run = Run.open(run_folder)
     names = rater_names(raters)
     usual = OF_REPLIES if single else OF_MODELS if compare else OF_PAIRS
-    asked = chosen_criteria(criteria.split(",") if criteria is not None else usual)
+    asked = chosen_criteria(criteria.split(",") if criteria is not None else usual, run.taxonomy)
     groups, what = _candidates(run, compare, single=single)
     annotation = draw(groups, asked, count=items, seed=seed, of=what)
     if run.settings.cast.kind == "corpus" and not compare:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cso.casting import embedded_backbone
 from cso.chat import Conversation, EndpointSpeaker, Screen, Session, Speaker
 from cso.cli.options import Assignments, console, need
 from cso.dialogue import Dialogue
@@ -64,7 +65,7 @@ def chat_command(
     strategies = load_taxonomy(settings.taxonomy) if told else _strategies(place, there, local=base_url is None)
     screen = console()
     live = sys.stdin.isatty() and screen.is_terminal
-    with _speaker(screen, settings, place, base_url, strategies) as speaker:
+    with _speaker(screen, settings, place, base_url, strategies, there) as speaker:
         shown = Screen(screen, strategies, plain=not live)
         begun = Conversation(Dialogue("chat", (), situation=situation))
         session = Session(speaker, strategies, settings.evaluate, shown, begun)
@@ -106,10 +107,10 @@ def _strategies(place: str, run: Run | None, *, local: bool) -> Taxonomy:
 
 @contextmanager
 def _speaker(
-    screen: Console, settings: Settings, place: str, base_url: str | None, taxonomy: Taxonomy
+    screen: Console, settings: Settings, place: str, base_url: str | None, taxonomy: Taxonomy, run: Run | None
 ) -> Generator[Speaker]:
     if base_url is None:
-        yield _local(screen, settings, place, taxonomy)
+        yield _local(screen, settings, place, taxonomy, run)
         return
     player = settings.cast.default
     price = player.price if player.model == place else None
@@ -124,7 +125,7 @@ def _speaker(
             runner.run(stack.aclose())
 
 
-def _local(screen: Console, settings: Settings, place: str, taxonomy: Taxonomy) -> Speaker:
+def _local(screen: Console, settings: Settings, place: str, taxonomy: Taxonomy, run: Run | None) -> Speaker:
     need("talking to a model in this process", ("torch", "transformers", "accelerate", "peft"))
     from transformers.utils import logging  # here, like the next, because they take seconds to import
 
@@ -135,6 +136,7 @@ def _local(screen: Console, settings: Settings, place: str, taxonomy: Taxonomy) 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     told = settings.train.model.model_copy(update={"name": place})
+    told = told if run is None else embedded_backbone(told, run, screen.print)
     with memory_advice(ADVICE):
         model = load_local(told, taxonomy, max_length=settings.evaluate.max_length, say=screen.print)
     return LocalSpeaker(model, taxonomy, settings.evaluate)

@@ -16,7 +16,7 @@ from cso.cli.options import console
 from cso.corpora import Corpus, Counts, Dropped, Length, Reason, count, read_corpus, write_dialogues
 from cso.dialogue import STAGES
 from cso.errors import InputError
-from cso.taxonomy import load_taxonomy
+from cso.taxonomy import Speakers, load_taxonomy
 
 _SHOWN = 3  # dropped dialogues that are named, a reason
 
@@ -37,6 +37,8 @@ def corpus(
     strategies = load_taxonomy(taxonomy)
     seeds = read_corpus(file, strategies, drop_unlabelled=drop_unlabelled)
     screen.print(seeds.summary())
+    if not strategies.supports:
+        screen.print(f"task: {strategies.task}")
     if seeds.dropped:
         _print_table(screen, _dropped_table(screen, seeds.dropped))
     if not seeds.dialogues:
@@ -44,8 +46,8 @@ def corpus(
             f"{seeds.name}: no dialogue can be used with the taxonomy {strategies.name} ({', '.join(strategies.names)})"
         )
     counts = count(seeds.dialogues, strategies.names)
-    _print_table(screen, _strategy_table(screen, counts))
-    _print_table(screen, _length_table(screen, counts))
+    _print_table(screen, _strategy_table(screen, counts, strategies.speakers))
+    _print_table(screen, _length_table(screen, counts, strategies.speakers))
     if to is not None:
         _convert(seeds, file, to)
         screen.print(f"{len(seeds.dialogues)} dialogues written to {to}")
@@ -74,12 +76,11 @@ def _table(console: Console, title: str, columns: Iterable[str], *, numbers: boo
     return table
 
 
-def _strategy_table(console: Console, counts: Counts) -> Table:
+def _strategy_table(console: Console, counts: Counts, speakers: Speakers) -> Table:
     total = sum(map(sum, counts.strategies.values()))
     stages = (f"{index / (STAGES - 1):.1f}" for index in range(STAGES))
-    table = _table(
-        console, "Supporter turns by strategy, and by stage from 0.0 to 1.0", ["strategy", "turns", "share", *stages]
-    )
+    title = f"{speakers.supporter} turns by strategy, and by stage from 0.0 to 1.0"
+    table = _table(console, title, ["strategy", "turns", "share", *stages])
     for name, row in counts.strategies.items():
         table.add_row(name or "(no strategy)", str(sum(row)), f"{sum(row) / total:.1%}", *map(str, row))
     by_stage = [sum(column) for column in zip(*counts.strategies.values(), strict=True)]
@@ -87,7 +88,7 @@ def _strategy_table(console: Console, counts: Counts) -> Table:
     return table
 
 
-def _length_table(console: Console, counts: Counts) -> Table:
+def _length_table(console: Console, counts: Counts, speakers: Speakers) -> Table:
     table = _table(console, "Length", ["what", "number", "mean", "smallest", "largest"])
 
     def row(what: str, length: Length) -> None:
@@ -95,7 +96,7 @@ def _length_table(console: Console, counts: Counts) -> Table:
 
     row("utterances a dialogue", counts.utterances)
     for speaker, length in counts.words.items():
-        row(f"words a {speaker} utterance", length)
+        row(f"words a {speakers.name(speaker).lower()} utterance", length)
     return table
 
 

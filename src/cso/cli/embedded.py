@@ -22,6 +22,7 @@ from cso.taxonomy import Taxonomy, load_taxonomy
 BASE, SEEDS, TEST = 2500, 300, 420  # dialogues; the test's have more than 3,000 supporter turns
 LEANING = (1.5, 0.5, 0.0, 1.0)  # of the base's supporters, to the first strategies: log-odds beside the world's own
 WANDER = 0.1  # share of the base's turns with a strategy drawn evenly
+CONTRASTED = 25  # iterations of a search with contrasts: with them about four fifths of the calls of 100 without
 SETTINGS = (
     "extract.balance=weights",
     "train.tuning=full",
@@ -37,16 +38,19 @@ class Laboratory:
     base: Path  # the model that all training begins from
     held_out: Path  # dialogues
     judge_selected: Path  # a run on the same seeds, with search.judge_selected
+    contrast: Path  # another, of fewer iterations and with contrasts: fewer calls in all
 
 
-def prepare(screen: Console, folder: Path, said: list[str]) -> Laboratory:
+def prepare(screen: Console, folder: Path, said: list[str], *, also: bool = True) -> Laboratory:
     """Make the run in `folder` with trees and preferences, and what else is needed beside it; what is there stays.
+
+    `also`: the runs with judge_selected and with contrasts.
 
     Base and seeds begin as dialogues of the bundled train part, the held-out ones as those of the test part. In seeds
     and held-out dialogues the supporter follows the world's best strategy; the base learns from biased ones.
     """
     made = folder.parent / f"{folder.name}-world"
-    laboratory = Laboratory(made / "base", made / "test.jsonl", made / "judge_selected")
+    laboratory = Laboratory(made / "base", made / "test.jsonl", made / "judge_selected", made / "contrast")
     seeds = made / "seeds.jsonl"
     esc8 = load_taxonomy("esc8")
     train, test = (read_corpus(part, esc8).dialogues for part in ("bundled", "bundled:test"))
@@ -58,11 +62,17 @@ def prepare(screen: Console, folder: Path, said: list[str]) -> Laboratory:
     if not laboratory.base.exists():
         _make_base(screen, train, esc8, laboratory.base)
     shaping = [each for each in said if each.startswith(("search.", "extract."))]
-    for place, more in ((folder, []), (laboratory.judge_selected, ["search.judge_selected=true"])):
-        search(str(seeds), str(place), None, [*SETTINGS, *more, *shaping])
-        if not (Run.open(place).preferences / "README.md").exists():
-            extract_command(place, random=True)
+    _grow(seeds, folder, shaping, random=True)
+    if also:
+        _grow(seeds, laboratory.judge_selected, ["search.judge_selected=true", *shaping])
+        _grow(seeds, laboratory.contrast, [f"search.iterations={CONTRASTED}", *shaping], contrast=True)
     return laboratory
+
+
+def _grow(seeds: Path, place: Path, shaping: list[str], *, random: bool = False, contrast: bool = False) -> None:
+    search(str(seeds), str(place), None, [*SETTINGS, *shaping])
+    if not (Run.open(place).preferences / "README.md").exists():
+        extract_command(place, random=random, contrast=contrast)
 
 
 def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
@@ -74,6 +84,7 @@ def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
         random(run, "dpo"),
         *(variant(run, f"CSO, {objective.upper()}", objective) for objective in ("ipo", "simpo", "orpo", "kto")),
         replace(cso, name="CSO, judge_selected", source=preferences(Run.open(laboratory.judge_selected), "dpo")),
+        replace(cso, name="CSO, contrast", source=preferences(Run.open(laboratory.contrast), "dpo")),
         replace(cso, name="CSO, not balanced", weighted=False),
     ]
 

@@ -35,7 +35,9 @@ class _Counted:
 async def estimate(screen: Console, seeds: Sequence[Dialogue], settings: Settings, taxonomy: Taxonomy) -> None:
     """Print calls, tokens and cost by role, as they would be for all `seeds`."""
     sample = seeds[:: max(1, len(seeds) // SAMPLE)][:SAMPLE]
-    roles: dict[Role, _Counted] = {role: _Counted(ScriptedChat(role=role)) for role in ROLES}
+    roles: dict[Role, _Counted] = {
+        role: _Counted(ScriptedChat(role=role, supporter=taxonomy.speakers.supporter)) for role in ROLES
+    }
     if settings.cast.kind == "corpus":
         settings = settings_from({"cast": {"default": {"model": "none"}}}, source="estimate", base=settings)
     play = llm_play(settings, taxonomy, {role: [chat] for role, chat in roles.items()})

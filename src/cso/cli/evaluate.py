@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import cso.evaluate
+from cso.casting import embedded_backbone
 from cso.cli.numbers import percent, plain
 from cso.cli.options import Assignments, Config, console, need
 from cso.cli.progress import counting
@@ -105,12 +106,13 @@ def evaluated(
     base_url: str | None = None,
 ) -> list[Answer]:
     """A model's answers, from `folder` if it was evaluated alike; else asked for, scored and kept there."""
-    endpoint = None
+    endpoint, told = None, settings.train.model.model_copy(update={"name": place})
     if base_url is None:
         need("evaluating a model in this process", ("torch", "transformers", "accelerate", "peft"))
         if settings.evaluate.executor == "ray":
             need("evaluate.executor=ray", ("ray",), extra="ray")
         _quiet()
+        told = embedded_backbone(told, run, screen.print)
     else:
         player = settings.cast.default
         price = player.price if player.model == place else None
@@ -118,7 +120,7 @@ def evaluated(
     screen.print(f"evaluating {f'{place} at {base_url}' if base_url else place} on {len(asked)} turns")
     with counting(screen, len(asked) * rounds(settings.evaluate)) as observe:
         return cso.evaluate.evaluate(
-            settings.train.model.model_copy(update={"name": place}),
+            told,
             asked,
             folder,
             run.taxonomy,
@@ -161,7 +163,7 @@ def test_items(screen: Console, run: Run, settings: Settings, corpus: str) -> li
     if not found:
         raise InputError(
             f"{corpus}: expected held-out dialogues whose supporter turns have strategies of {run.taxonomy.name}, "
-            f"found none; bundled are {', '.join(bundled_corpora())}"
+            f"found none; --corpus FILE names others, bundled are {', '.join(bundled_corpora())}"
         )
     return found
 

@@ -9,7 +9,7 @@ import typer
 
 from cso.cli.options import console, need
 from cso.errors import StoreError
-from cso.files import locked
+from cso.files import locked, write_text
 
 
 def fetch(
@@ -26,5 +26,11 @@ def fetch(
     if "settings.yaml" not in names:
         raise StoreError(f"{address}: expected a run with a settings.yaml, found {len(names)} other files")
     with locked(run_folder):
+        there = run_folder / "settings.yaml"
+        before = there.read_text(encoding="utf-8") if there.exists() else None
+        mirror.fetch("settings.yaml")
+        if before is not None and there.read_text(encoding="utf-8") != before:
+            write_text(there, before)
+            raise StoreError(f"{run_folder}: expected this run or an empty folder, found a run with other settings")
         mirror.fetch(*names)
     screen.print(f"{len(names)} files: {run_folder}")

@@ -47,24 +47,18 @@ def judge_command(
     base_url = player.addresses[0] if base_url is None else base_url
     folder = run.evaluation(one)
     answers = load_answers(folder)
-    told = settings.evaluate
+    drawn = {"draws": settings.evaluate.draws, "seed": settings.evaluate.seed}
     with locked(folder):
         if other is None:
             marks = asyncio.run(
-                _judged(settings, folder, model, base_url, lambda j: mark(answers, j, draws=told.draws, seed=told.seed))
+                _judged(settings, folder, model, base_url, lambda j: mark(answers, j, run.taxonomy, **drawn))
             )
             write_json(folder / f"marks-{file_name(model)}.json", {"judge": model, **asdict(marks)})
             _show_marks(screen, f"{one}, by {model}", marks)
             return
         others = load_answers(run.evaluation(other))
         found = asyncio.run(
-            _judged(
-                settings,
-                folder,
-                model,
-                base_url,
-                lambda j: better(answers, others, j, draws=told.draws, seed=told.seed),
-            )
+            _judged(settings, folder, model, base_url, lambda j: better(answers, others, j, run.taxonomy, **drawn))
         )
         write_json(
             folder / f"verdicts-{other}-{file_name(model)}.json", {"judge": model, "other": other, **asdict(found)}

@@ -65,6 +65,7 @@ def facts_of(shelf: Shelf) -> Facts:
     facts = gather(
         run.folder,
         strategies=run.taxonomy.names,
+        speakers=run.taxonomy.speakers,
         stand_in=stand_in,
         prices={} if stand_in else prices(run.settings.cast),
     )

@@ -81,7 +81,7 @@ def _place(out: str, settings: Settings) -> Generator[tuple[Path, Mirror | None]
         return
     if settings.search.executor != "ray":
         raise InputError(f"--out {out}: expected a folder, or search.executor=ray, whose actors can write there")
-    need("search.executor=ray", ("ray",), extra="ray")
+    need("search.executor=ray", ("ray", "fsspec"), extra="ray")
     from cso.cluster.mirror import SHARED, Mirror  # here, because they need the extra
 
     with TemporaryDirectory(prefix="cso-") as folder:
@@ -173,8 +173,8 @@ async def _here(run: Run, seeds: Sequence[Dialogue], outcome: Outcome) -> None:
 def _on_ray(run: Run, seeds: Sequence[Dialogue], outcome: Outcome, mirror: Mirror | None) -> None:
     """Grow the trees by actors of a Ray cluster."""
     need("search.executor=ray", ("ray",), extra="ray")
-    from cso.cluster import RaySearch  # here, because it takes seconds to import
     from cso.cluster.mirror import SHARED
+    from cso.cluster.searching import RaySearch  # here, because it takes seconds to import
 
     if mirror is not None:
         mirror.send(*SHARED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,10 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cso.casting import embedded_backbone
 from cso.cli import embedded
 from cso.cli.evaluate import evaluated, test_items
 from cso.cli.numbers import percent, plain
 from cso.cli.options import Assignments, Config, console, need
+from cso.cli.rounds import Rounds, VariantsOf
 from cso.cli.train import train_settings
 from cso.cli.variants import Variant, variants_of
 from cso.errors import InputError, StoreError
@@ -27,9 +28,11 @@ from cso.files import locked, write_json, write_text
 from cso.settings import Settings, TrainSettings, load_settings
 from cso.store import Run, file_name
 
-Name = Literal["main", "ablation", "volume", "objectives", "embedded"]
+Name = Literal["main", "ablation", "volume", "objectives", "embedded", "rounds"]
+SIMULATED = ("embedded", "rounds")  # in a world that is made for the study
 Found = Mapping[str, Sequence[Sequence[Answer]]]  # by variant, then by training
 SCORES = {"Q": macro_f1, "B": bias, "Q_W": weighted_f1}
+REFERENCES = ("SFT", "One round", "base")  # the first that is there is what the others are held against
 BASELINES = ("direct-refine", "self-refine", "example")  # by prompting, of Table 2
 
 
@@ -38,7 +41,8 @@ def study_command(
         Name,
         typer.Argument(
             help="main: SFT, CSO and prompting (Table 2); ablation: with ESC-Pro-Random (Table 4); volume: shares of "
-            "the data (Figure 4); objectives: all six (Tables 9-11); embedded: in a simulated world, made in RUN."
+            "the data (Figure 4); objectives: all six (Tables 9-11); embedded: in a simulated world, made in RUN; "
+            "rounds: whether, in that world, a second round is worth its calls."
         ),
     ],
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run with preferences.")],
@@ -55,26 +59,43 @@ def study_command(
     screen = console()
     need("`cso study`", ("torch", "transformers", "accelerate", "peft"))
     said = list(set_ or [])
-    if name == "embedded" and corpus is not None:
-        raise InputError("--corpus: the embedded study makes its own held-out dialogues; leave it out")
+    if name in SIMULATED and corpus is not None:
+        raise InputError(f"--corpus: the study {name} makes its own held-out dialogues; leave it out")
     corpora = {"": corpus or "bundled:test"}
-    laboratory = embedded.prepare(screen, run_folder, said) if name == "embedded" else None
+    laboratory = embedded.prepare(screen, run_folder, said, also=name == "embedded") if name in SIMULATED else None
     if laboratory is not None:
         said = [*embedded.SETTINGS, f"train.model.name={laboratory.base}", *said]
         recipe, corpora = recipe or "tiny", {"": str(laboratory.held_out), "-bundled": "bundled:test"}
     run = Run.open(run_folder)
     settings = load_settings(config, said, base=run.settings)
-    variants = embedded.variants(run, laboratory) if laboratory else variants_of(name, run, settings)
+    folder = run_folder / "studies" / name
+    variants = _variants(screen, name, run, laboratory, settings, folder, said)
     asked = {place: test_items(screen, run, settings, each) for place, each in corpora.items()}
 
     def told(*more: str) -> TrainSettings:
-        return train_settings(run.settings, recipe, config, [*said, *more])
+        found = train_settings(run.settings, recipe, config, [*said, *more])
+        return found.model_copy(update={"model": embedded_backbone(found.model, run, screen.print)})
 
-    study = _Study(screen, run, settings, run_folder / "studies" / name, asked, told)
+    study = _Study(screen, run, settings, folder, asked, told)
     with locked(study.folder):
         found = study.found(variants, range(seeds), prompting=name == "main", restart=restart)
     for place, each in corpora.items():
         _show(screen, study.folder / f"results{place}.json", f"{name}, {Path(each).name}", found[place], run, settings)
+
+
+def _variants(
+    screen: Console,
+    name: Name,
+    run: Run,
+    laboratory: embedded.Laboratory | None,
+    settings: Settings,
+    folder: Path,
+    said: list[str],
+) -> VariantsOf:
+    if name == "rounds":
+        return Rounds(screen, run, folder, settings.train.tokens, said).variants
+    found = embedded.variants(run, laboratory) if laboratory else variants_of(name, run, settings)
+    return lambda seed: found
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +110,7 @@ class _Study:
     told: Callable[..., TrainSettings]  # with more assignments
 
     def found(
-        self, variants: Sequence[Variant], seeds: Sequence[int], *, prompting: bool, restart: bool
+        self, variants: VariantsOf, seeds: Sequence[int], *, prompting: bool, restart: bool
     ) -> dict[str, dict[str, list[list[Answer]]]]:
         """By corpus and variant, the answers of each training; of the base, and in Table 2 of prompting it, of one."""
         base = self.told().model.name
@@ -97,10 +118,11 @@ class _Study:
         for baseline in BASELINES if prompting and self.settings.evaluate.choose == "free" else ():
             for place, each in found.items():
                 each[baseline] = [self._answers(base, baseline, place, baseline)]
-        for seed, variant in product(seeds, variants):
-            model = self._trained(variant, seed, restart=restart)
-            for place, each in found.items():
-                each.setdefault(variant.name, []).append(self._answers(str(model), model.name, place))
+        for seed in seeds:
+            for variant in variants(seed):
+                model = self._trained(variant, seed, restart=restart)
+                for place, each in found.items():
+                    each.setdefault(variant.name, []).append(self._answers(str(model), model.name, place))
         return found
 
     def _trained(self, variant: Variant, seed: int, *, restart: bool) -> Path:
@@ -108,7 +130,7 @@ class _Study:
         from cso.train import train  # here, because it takes seconds to import
 
         model = self.folder / "models" / file_name(f"{variant.name}-{seed}")
-        told = self.told(f"train.objective={variant.objective}", f"train.seed={seed}")
+        told = self.told(f"train.objective={variant.objective}", f"train.seed={seed}", *variant.said)
         self.screen.print(f"{variant.name}, seed {seed}")
         source = variant.source
         if (changed := variant.text()) is not None:
@@ -133,7 +155,7 @@ class _Study:
 def _show(screen: Console, path: Path, title: str, found: Found, run: Run, settings: Settings) -> None:
     told, names = settings.evaluate, run.taxonomy.names
     totals = {variant: np.stack([matrices(answers, names) for answers in each]) for variant, each in found.items()}
-    reference = "SFT" if "SFT" in totals else "base"
+    reference = next(name for name in REFERENCES if name in totals)
     table = Table(
         title, "trainings", *SCORES, *(f"{score} - {reference}" for score in SCORES), box=None, pad_edge=False
     )

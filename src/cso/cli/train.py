@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from rich.console import Console
 
+from cso.casting import embedded_backbone
 from cso.cli.options import Assignments, Config, console, need
 from cso.cli.progress import TrainProgress
 from cso.cli.variants import preferences as preferences_for
@@ -55,6 +56,8 @@ def train_command(
     told = train_settings(run.settings if run else Settings(), recipe, config, said)
     if merge and told.tuning == "full":
         raise InputError("--merge: there is no adapter to fold in with --tuning full")
+    if run:
+        told = told.model_copy(update={"model": embedded_backbone(told.model, run, screen.print)})
     folder = run_folder / "models" / _checked_name(name or told.objective)
     source = preferences or preferences_for(cast(Run, run), told.objective)
     _train(screen, source, folder, told, run.taxonomy if run else None, merge=merge, restart=restart)
@@ -72,7 +75,7 @@ def _train(
 ) -> None:
     from transformers.utils import logging  # here, like the next, because they take seconds to import
 
-    from cso.train import merge_adapter, train
+    from cso.train import is_merged, merge_adapter, train
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
@@ -82,7 +85,7 @@ def _train(
         trained = train(
             source, folder, told, taxonomy=taxonomy, restart=restart, say=progress.say, observe=progress.observe
         )
-        if merge and told.tuning == "lora" and first:
+        if merge and told.tuning == "lora" and first and not is_merged(folder):
             progress.say("folding the adapter in")
             merge_adapter(folder, trust_remote_code=told.model.trust_remote_code)
     if first:

@@ -17,19 +17,21 @@ SHARES = (0.25, 0.5, 0.75, 1.0)  # of the dialogues, Figure 4
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to train: on the first of a file's dialogues, and with or without the weights of its pairs."""
+    """One way to train: on the first of a file's dialogues, or on some, with or without the weights of its pairs."""
 
     name: str
     objective: Objective
     source: Path
     share: float = 1.0
     weighted: bool = True
+    dialogues: frozenset[str] | None = None  # ids; None: all
+    said: tuple[str, ...] = ()  # settings of its own
 
     def text(self) -> str | None:
         """What the file holds for this variant; None where that is the file itself. Raises InputError."""
-        if self.share == 1 and self.weighted:
+        if self.share == 1 and self.weighted and self.dialogues is None:
             return None
-        rows = read_jsonl(self.source)
+        rows = [row for row in read_jsonl(self.source) if self.dialogues is None or row["dialogue"] in self.dialogues]
         order = list(dict.fromkeys(row["dialogue"] for row in rows))
         kept = set(order[: max(1, round(self.share * len(order)))])
         dropped = () if self.weighted else ("weight",)

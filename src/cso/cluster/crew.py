@@ -6,13 +6,13 @@ import logging
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from cso.errors import BudgetSpent, ClusterError, CsoError
 from cso.settings import RaySettings
@@ -22,6 +22,7 @@ T = TypeVar("T")
 DEATHS = 5  # of actors at the same item, until the item is to blame
 OPENING = -1  # counts as an item
 TICK = 1.0  # seconds
+PATIENCE = 120.0  # seconds for which no actor works and none begins to, until that is an error
 
 
 @dataclass(slots=True, eq=False)
@@ -52,13 +53,19 @@ class Crew(Generic[T]):
         self._actor, self._settings, self._tell = actor, settings, tell
         self._members: list[Member] = []
         self._started = False
+        self._busy_at = time.monotonic()
 
     def __enter__(self) -> Crew[T]:
         self._started = not ray.is_initialized()
-        if self._started:
-            _connect(self._settings)
-        wanted = self.size()
-        self._members = [self._hire(place, wanted) for place in range(wanted)]
+        try:
+            if self._started:
+                _connect(self._settings)
+            wanted = self.size()
+            self._members = [self._hire(place, wanted) for place in range(wanted)]
+        except BaseException:
+            self.__exit__()
+            raise
+        self._busy_at = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,25 +76,27 @@ class Crew(Generic[T]):
 
     def size(self) -> int:
         """How many actors there are to be."""
-        if self._settings.actors is not None:
-            return self._settings.actors
-        there: dict[str, float] = ray.cluster_resources()
-        fits = there.get("CPU", 0) / self._settings.cpus
-        if self._settings.gpus:
-            fits = min(fits, there.get("GPU", 0) / self._settings.gpus)
+        fits = sum(self._fits(node["Resources"]) for node in ray.nodes() if node["Alive"])
         if fits < 1:
             raise ClusterError(
-                f"ray: expected room for an actor with {self._settings.cpus:g} CPUs and {self._settings.gpus:g} GPUs, "
-                f"found {there.get('CPU', 0):g} and {there.get('GPU', 0):g}: lower ray.cpus or ray.gpus"
+                f"ray: expected a machine with room for an actor of {self._settings.cpus:g} CPUs and "
+                f"{self._settings.gpus:g} GPUs, found none in the cluster: lower ray.cpus or ray.gpus"
             )
-        return int(fits)
+        return min(fits, self._settings.actors or fits)
+
+    def _fits(self, machine: Mapping[str, float]) -> int:
+        """How many actors a machine has room for."""
+        rooms = [machine.get("CPU", 0) / self._settings.cpus]
+        if self._settings.gpus:
+            rooms.append(machine.get("GPU", 0) / self._settings.gpus)
+        return int(min(rooms))
 
     def ask(self, method: str) -> list[Any]:
         """What the actors answer to a method without arguments; those that do not within a second are left out."""
         refs = [getattr(member.handle, method).remote() for member in self._members if member.opening is None]
         answers: list[Any] = []
         for ref in _ready(refs, timeout=TICK):
-            with suppress(RayActorError):
+            with suppress(RayError):
                 answers.append(_result(ref))
         return answers
 
@@ -109,7 +118,7 @@ class Crew(Generic[T]):
                     for place, result in self._finished(member, waiting):
                         left -= 1
                         yield items[place], result
-                except RayActorError as error:
+                except RayError as error:
                     deaths.update(member.items.values() if member.opening is None else [OPENING])
                     if max(deaths.values(), default=0) >= DEATHS:
                         raise _blame(error, opening=member.opening is not None) from error
@@ -125,9 +134,17 @@ class Crew(Generic[T]):
             idlest = min(free, key=lambda member: len(member.items))
             place = waiting.popleft()
             idlest.items[getattr(idlest.handle, method).remote(items[place])] = place
+        now = time.monotonic()
+        if any(member.items for member in self._members):
+            self._busy_at = now
+        spent = [member.spent for member in self._members if member.spent is not None]
         refs = [ref for member in self._members for ref in member.refs()]
-        if not refs:
-            raise next(member.spent for member in self._members if member.spent is not None)
+        if spent and (not refs or now - self._busy_at > PATIENCE):
+            raise spent[0]
+        if now - self._busy_at > PATIENCE:
+            raise ClusterError(
+                f"ray: no actor has begun in {PATIENCE:.0f} seconds: is the cluster taken up by others? (`ray status`)"
+            )
         ray.wait(refs, timeout=TICK)
 
     def _finished(self, member: Member, waiting: deque[int]) -> Generator[tuple[int, Any]]:
@@ -152,7 +169,7 @@ class Crew(Generic[T]):
         return Member(place, handle, handle.open.remote())
 
     def _replace(self, member: Member) -> None:
-        _kill(member)  # also where it can only not be reached: two must never work at the same dialogue
+        _kill(member)  # also where it can only not be reached: two should never work at the same dialogue
         self._members[self._members.index(member)] = self._hire(member.place, len(self._members))
 
 
@@ -165,7 +182,7 @@ def _connect(settings: RaySettings) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError) as error:  # RuntimeError: of another version of Ray or Python
         raise ClusterError(
             f"ray.address={settings.address}: expected a Ray cluster (`ray start --head` makes one): {error}"
         ) from error
@@ -177,20 +194,23 @@ def _ready(refs: Sequence[Any], *, timeout: float) -> list[Any]:
 
 
 def _kill(member: Member) -> None:
+    """Until it is dead, or cannot be reached. (An answers file that two write to is a StoreError all the same.)"""
     ray.kill(member.handle)
+    refs = member.refs()
+    ray.wait(refs, num_returns=len(refs), timeout=TICK) if refs else None
 
 
 def _result(ref: Any) -> Any:
-    """Raises an error of ours as it was raised in the actor."""
+    """Raises an error of ours as it was raised in the actor, a bug as RuntimeError, and RayError where it died."""
     try:
         return ray.get(ref)
     except RayTaskError as error:
         if isinstance(error.cause, CsoError):
             raise error.cause from None
-        raise
+        raise RuntimeError(str(error)) from error
 
 
-def _blame(error: RayActorError, *, opening: bool) -> ClusterError:
+def _blame(error: RayError, *, opening: bool) -> ClusterError:
     last = str(error).strip().splitlines()[-1].strip()[:200]
     if opening:
         return ClusterError(f"{DEATHS} actors died before they were ready ({last}): is cso installed on every machine?")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from cso.cluster.crew import Crew
 from cso.evaluate.local import LocalModel, load_local, version
+from cso.files import is_folder
 from cso.settings import ModelSettings, RaySettings
 from cso.taxonomy import Taxonomy
 from cso.train.memory import memory_advice
@@ -51,6 +53,8 @@ class RayModel:
         self, model: ModelSettings, taxonomy: Taxonomy, ray: RaySettings, *, max_length: int, token_budget: int | None
     ) -> None:
         self.identity = version(model)
+        if is_folder(model.name):
+            model = model.model_copy(update={"name": str(Path(model.name).resolve())})  # actors work elsewhere
         self.max_length = max_length
         one_part_at_a_time = ray.model_copy(update={"at_once": 1})
         self._crew = Crew[Part](

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cso.errors import InputError, StoreError
+from cso.files import remove, replacing
 
 fsspec = cast(Any, import_module("fsspec"))  # it has no types
 SHARED = ("settings.yaml", "taxonomy.yaml", "seeds.jsonl")  # of a run, besides what belongs to one dialogue
@@ -27,12 +28,17 @@ class Mirror:
         """Copy files here; those that are not there are left out. Raises StoreError."""
         for name in names:
             target = self.folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.resolve().is_relative_to(self.folder.resolve()):
+                raise StoreError(f"{self.address}: expected names of files in a run, found {name!r}")
             try:
-                self._system.get_file(f"{self._root}/{name}", str(target))
-            except FileNotFoundError:
-                target.unlink(missing_ok=True)
-            except OSError as error:
+                if not self._system.exists(f"{self._root}/{name}"):
+                    remove(target)
+                    continue
+                with replacing(target) as draft:
+                    self._system.get_file(f"{self._root}/{name}", str(draft))
+            except StoreError:
+                raise
+            except Exception as error:
                 raise StoreError(f"{self.address}/{name}: cannot be read: {error}") from error
 
     def send(self, *names: str) -> None:
@@ -42,7 +48,7 @@ class Mirror:
             try:
                 self._system.makedirs(place.rpartition("/")[0], exist_ok=True)
                 self._system.put_file(str(self.folder / name), place)
-            except OSError as error:
+            except Exception as error:
                 raise StoreError(f"{self.address}/{name}: cannot be written: {error}") from error
 
     def names(self) -> list[str]:
@@ -50,5 +56,5 @@ class Mirror:
         root = self._root.rstrip("/")
         try:
             return [name.removeprefix(f"{root}/") for name in self._system.find(root)]
-        except OSError as error:
+        except Exception as error:
             raise StoreError(f"{self.address}: cannot be read: {error}") from error

@@ -10,18 +10,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from cso.casting import Casting, Spent, casting
+from cso.casting import Casting, Spent, casting, wording
 from cso.cluster.crew import Crew
 from cso.cluster.mirror import SHARED, Mirror
 from cso.cluster.shares import rest, share
 from cso.dialogue import Dialogue
-from cso.errors import BudgetSpent
+from cso.errors import BudgetSpent, InputError, StoreError
 from cso.growing import Growing, Grown
 from cso.settings import LimitSettings, Settings
 from cso.store import Run
@@ -35,6 +35,7 @@ class Report:
 
     place: int
     spent: Spent
+    paid: Spent  # of it, what counts against the limits
     reached: Mapping[str, int]
 
 
@@ -60,6 +61,11 @@ class SearchActor:
             self._mirror = Mirror(self._at, folder)
             self._mirror.fetch(*SHARED)
         run = Run.open(folder)
+        if wording(run.settings, run.taxonomy) != run.wording:
+            raise InputError(
+                "prompts, rubric or the model of cast.policy are not the same on this machine: give paths that all "
+                "machines see, from the root"
+            )
         run.settings = run.settings.model_copy(update={"limits": self._limits})
         self._cast = await AsyncExitStack().enter_async_context(casting(run))  # open until the process ends
         self._growing = Growing(self._cast, reached=self._reached.__setitem__)
@@ -75,11 +81,13 @@ class SearchActor:
         await asyncio.to_thread(self._mirror.fetch, tree, answers)
         if run.has_tree(seed):
             return Grown.of(run.read_tree(run.tree_path(seed.id))[0])
-        sending = asyncio.create_task(self._send_often(self._mirror, answers))
+        ended = asyncio.Event()
+        sending = asyncio.create_task(self._send_often(self._mirror, answers, ended))
         try:
             return await self._grow(seed)
         finally:
-            sending.cancel()
+            ended.set()
+            await sending  # lest an older copy arrive after the last one
             done = [name for name in (answers, tree) if (run.folder / name).exists()]
             await asyncio.to_thread(self._mirror.send, *done)
             for name in done:
@@ -94,19 +102,23 @@ class SearchActor:
             raise
         finally:
             self._reached.pop(seed.id, None)
+        await self._cast.settle_dismissed()
         return found[0]
 
-    async def _send_often(self, mirror: Mirror, name: str) -> None:
+    async def _send_often(self, mirror: Mirror, name: str, ended: asyncio.Event) -> None:
+        """Send a file whenever it has grown. What fails here is tried again, at the end by whoever asked for the tree."""
         size = 0
-        while True:
-            await asyncio.sleep(SECONDS_UNSENT)
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), SECONDS_UNSENT)
             file = mirror.folder / name
-            if file.exists() and file.stat().st_size > size:
-                size = file.stat().st_size
-                await asyncio.to_thread(mirror.send, name)
+            if not ended.is_set() and file.exists() and file.stat().st_size > size:
+                with suppress(StoreError):
+                    await asyncio.to_thread(mirror.send, name)
+                    size = file.stat().st_size
 
     async def report(self) -> Report:
-        return Report(self._place, self._cast.spent(), dict(self._reached))
+        return Report(self._place, self._cast.spent(), self._cast.paid(), dict(self._reached))
 
 
 class RaySearch:
@@ -119,7 +131,7 @@ class RaySearch:
         self._run = run
         self._at: Path | str = address or run.folder.resolve()
         self._reports: dict[int, Report] = {}  # the latest of each place
-        self._gone: dict[int, Spent] = {}  # what actors of a place that died had spent
+        self._gone: dict[int, list[Report]] = {}  # the last ones of a place's actors that died
 
     def grow(
         self,
@@ -148,17 +160,18 @@ class RaySearch:
 
     def spent(self) -> Spent:
         """What all actors have been answered, as of a moment ago."""
-        return _total([*self._gone.values(), *(report.spent for report in self._reports.values())])
+        gone = [report for reports in self._gone.values() for report in reports]
+        return _total([report.spent for report in [*gone, *self._reports.values()]])
 
     def _tell(self, place: int, of: int) -> Sequence[Any]:
         if (last := self._reports.pop(place, None)) is not None:
-            self._gone[place] = _total([last.spent, *([self._gone[place]] if place in self._gone else [])])
-        gone = self._gone.get(place, Spent())
+            self._gone.setdefault(place, []).append(last)
+        paid = _total([report.paid for report in self._gone.get(place, [])])
         limits = rest(
             share(self._run.settings.limits, place, of),
-            calls=gone.calls,
-            tokens=(gone.prompt_tokens or 0) + (gone.completion_tokens or 0),
-            cost=gone.cost or 0.0,
+            calls=paid.calls,
+            tokens=(paid.prompt_tokens or 0) + (paid.completion_tokens or 0),
+            cost=paid.cost or 0.0,
         )
         return self._at, place, limits, _keys(self._run.settings)
 

@@ -26,7 +26,7 @@ from cso.taxonomy import Taxonomy
 
 STAND_IN_NOTICE = (
     "The embedded cast quotes a small corpus and judges by word statistics: it is a stand-in for language models, for "
-    "trying things out. What it prefers says nothing about good support."
+    "trying things out. What it prefers says nothing about good answers."
 )
 VERSION = 1  # to be raised whenever the cast comes to answer anything in another way
 FOLDS = 5

@@ -88,7 +88,7 @@ async def answer(
             Answer(item, name, read_reply(reply, taxonomy)[1], tuple(each))
             for item, name, reply, each in zip(asked, chosen, replies, chances, strict=True)
         ]
-    replies = await METHODS[settings.baseline](told, model.write)
+    replies = await METHODS[settings.baseline](told, model.write, taxonomy)
     return [Answer(item, *read_reply(reply, taxonomy)) for item, reply in zip(asked, replies, strict=True)]
 
 

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cso.dialogue import Speaker, Turn
 from cso.errors import AnswerError, InputError, RequestError
 from cso.evaluate.answering import Answer, gathered
 from cso.evaluate.intervals import Interval, by_dialogue, interval, mean
@@ -18,6 +17,7 @@ from cso.evaluate.results import check_same
 from cso.llm.chat import Completion, Message
 from cso.roles.ask import Asking, ask
 from cso.roles.marks import json_values, lines_in, marks_in
+from cso.taxonomy import Speakers, Taxonomy
 
 HIGHEST = 5
 CRITERIA = {  # the paper's criteria of human evaluation (section 5.1), in words of our own
@@ -26,6 +26,7 @@ CRITERIA = {  # the paper's criteria of human evaluation (section 5.1), in words
     "Sensitivity": "It takes up what the person has said and feels, rather than what anybody might say.",
     "Alignment": "The strategy suits this moment of the conversation, and the words carry that strategy out.",
 }
+OF_ANY_TASK = {"Effectiveness": "It would bring this person a step closer to what the conversation is for."}
 SATISFACTION = ("Acceptance", "Effectiveness", "Sensitivity")  # their mean
 
 Winner = Literal["one", "other", "tie"]
@@ -57,9 +58,16 @@ class Verdicts:
     unread: int
 
 
-async def mark(answers: Sequence[Answer], judge: Asking, *, draws: int = 1000, seed: int = 0) -> Marks:
+def criteria(taxonomy: Taxonomy) -> Mapping[str, str]:
+    """`CRITERIA` in words that hold for the taxonomy's task."""
+    return CRITERIA if taxonomy.supports else CRITERIA | OF_ANY_TASK
+
+
+async def mark(
+    answers: Sequence[Answer], judge: Asking, taxonomy: Taxonomy, *, draws: int = 1000, seed: int = 0
+) -> Marks:
     """The judge's marks of each reply. Raises InputError where there are no words to judge, or none could be."""
-    found = await gathered(_marks(answer, judge) for answer in _written(answers))
+    found = await gathered(_marks(answer, judge, taxonomy) for answer in _written(answers))
     rows = [(answer, marks) for answer, marks in zip(answers, found, strict=True) if marks is not None]
     if not rows:
         raise InputError(f"{judge.model}: expected marks, could read none in {len(answers)} answers")
@@ -72,14 +80,20 @@ async def mark(answers: Sequence[Answer], judge: Asking, *, draws: int = 1000, s
 
 
 async def better(
-    one: Sequence[Answer], other: Sequence[Answer], judge: Asking, *, draws: int = 1000, seed: int = 0
+    one: Sequence[Answer],
+    other: Sequence[Answer],
+    judge: Asking,
+    taxonomy: Taxonomy,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> Verdicts:
     """Which of two replies to each item is better. Raises InputError for evaluations of other items."""
     check_same(one, other)
     everything = list(zip(_written(one), _written(other), strict=True))
     pairs = [(a, b) for a, b in everything if (a.strategy, a.text) != (b.strategy, b.text)]
-    asked = [_verdict(a, b, judge) for a, b in pairs] + [_verdict(b, a, judge) for a, b in pairs]
-    said = await gathered(asked)
+    turned_round = [(b, a) for a, b in pairs]
+    said = await gathered(_verdict(first, second, judge, taxonomy) for first, second in [*pairs, *turned_round])
     both = list(zip(pairs, said[: len(pairs)], said[len(pairs) :], strict=True))
     rows = [
         (a.item.dialogue, first, second) for (a, _), first, second in both if first is not None and second is not None
@@ -113,12 +127,12 @@ def _written(answers: Sequence[Answer]) -> Sequence[Answer]:
     return answers
 
 
-async def _marks(answer: Answer, judge: Asking) -> dict[str, float] | None:
-    criteria = "\n".join(f"- {name}: {text}" for name, text in CRITERIA.items())
+async def _marks(answer: Answer, judge: Asking, taxonomy: Taxonomy) -> dict[str, float] | None:
+    asked = "\n".join(f"- {name}: {text}" for name, text in criteria(taxonomy).items())
     told = (
-        f"Here is a conversation between a person who seeks support and a supporter, and a reply that the supporter "
-        f"might give next.\n\n{_conversation(answer)}\n\nThe reply:\n{_reply(answer)}\n\nGive it a mark from 1 (not at "
-        f"all) to {HIGHEST} (fully) by each criterion:\n{criteria}\n\nAnswer with a JSON object that has a number for "
+        f"{_opening('a reply', taxonomy)}\n\n{_conversation(answer, taxonomy.speakers)}\n\n"
+        f"The reply:\n{_reply(answer)}\n\nGive it a mark from 1 (not at "
+        f"all) to {HIGHEST} (fully) by each criterion:\n{asked}\n\nAnswer with a JSON object that has a number for "
         f"each of: {', '.join(CRITERIA)}."
     )
     number = {"type": "integer", "enum": list(range(1, HIGHEST + 1))}
@@ -150,11 +164,12 @@ def _read_marks(completion: Completion) -> dict[str, float]:
     return marks
 
 
-async def _verdict(first: Answer, second: Answer, judge: Asking) -> Winner | None:
+async def _verdict(first: Answer, second: Answer, judge: Asking, taxonomy: Taxonomy) -> Winner | None:
+    question = "would help this person more" if taxonomy.supports else "serves that task better"
     told = (
-        f"Here is a conversation between a person who seeks support and a supporter, and two replies that the "
-        f"supporter might give next.\n\n{_conversation(first)}\n\nReply A:\n{_reply(first)}\n\n"
-        f"Reply B:\n{_reply(second)}\n\nWhich reply would help this person more, now? Length and order do not matter. "
+        f"{_opening('two replies', taxonomy)}\n\n{_conversation(first, taxonomy.speakers)}\n\n"
+        f"Reply A:\n{_reply(first)}\n\nReply B:\n{_reply(second)}\n\n"
+        f"Which reply {question}, now? Length and order do not matter. "
         f'Answer with a JSON object: {{"better": "A"}}, {{"better": "B"}} or, if neither is, {{"better": "tie"}}.'
     )
     schema: dict[str, Any] = {
@@ -180,12 +195,18 @@ def _read_verdict(completion: Completion) -> Winner:
     return verdicts[found.pop()]
 
 
-def _conversation(answer: Answer) -> str:
-    return "\n".join(f"{_name(turn)}: {turn.text}" for turn in answer.item.history.turns)
+def _opening(shown: str, taxonomy: Taxonomy) -> str:
+    """What the judge is about to read, and, where it is not support, what it is for."""
+    names = taxonomy.speakers
+    between, speaks = f"{names.seeker} and {names.supporter}", names.supporter
+    if taxonomy.supports:
+        between, speaks = "a person who seeks support and a supporter", "the supporter"
+    opening = f"Here is a conversation between {between}, and {shown} that {speaks} might give next."
+    return opening if taxonomy.supports else f"{opening} {speaks} has this task: {taxonomy.task}"
 
 
-def _name(turn: Turn) -> str:
-    return "Seeker" if turn.speaker is Speaker.SEEKER else "Supporter"
+def _conversation(answer: Answer, speakers: Speakers) -> str:
+    return "\n".join(f"{speakers.name(turn.speaker)}: {turn.text}" for turn in answer.item.history.turns)
 
 
 def _reply(answer: Answer) -> str:

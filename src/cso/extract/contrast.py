@@ -15,7 +15,7 @@ from cso.preference import Pair, Reply
 from cso.search.cast import Judge, Supporter
 from cso.settings import ExtractSettings, RewardSettings
 from cso.taxonomy import Taxonomy
-from cso.tree import Node, Root, Tree
+from cso.tree import Node, Root, Tree, Unexpanded
 
 
 class Contrasts(NamedTuple):
@@ -64,7 +64,7 @@ def _unvisited(tree: Tree, settings: ExtractSettings) -> Iterator[tuple[Dialogue
     done: set[int] = set()
     for _, node in preferred(tree, settings):
         for sibling in tree.siblings(node):
-            if not sibling.visits and sibling.id not in done:
+            if isinstance(sibling.state, Unexpanded) and not sibling.visits and sibling.id not in done:
                 done.add(sibling.id)
                 yield history_before(tree, node), _wordless(sibling)
 

@@ -29,6 +29,7 @@ class Dropped:
     balance: int = 0  # pairs that `balance` "drop" took away
     contradictory_labels: int = 0  # replies chosen in one pair and rejected in another, left out of KTO's rows
     random_unanswered: int = 0  # turns for which no reply by a random strategy could be had
+    contrast_unanswered: int = 0  # siblings for which no reply, or no rating of it, could be had
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ def preferences(
     reward: RewardSettings = DEFAULT_REWARD,
     random: RandomPairs | None = None,
     unrated: Literal["refuse", "drop"] = "refuse",
+    contrast_unanswered: int = 0,
 ) -> Preferences:
     """The dataset made of `found`, which is `pairs(trees, settings)` with or without more ratings.
 
@@ -78,6 +80,7 @@ def preferences(
             balance=len(filtered.pairs) - len(kept),
             contradictory_labels=labels.contradictory,
             random_unanswered=random.unanswered if random else 0,
+            contrast_unanswered=contrast_unanswered,
         ),
     )
 
@@ -100,14 +103,24 @@ async def extract(
     needs ratings and there is no judge to ask.
     """
     found = pairs(trees, settings)
+    contrast_unanswered = 0
     if contrast is not None:
         more = await contrasts(trees, settings, *contrast, taxonomy, reward=reward)
         found = list({key(pair): pair for pair in [*more.pairs, *found]}.values())
+        contrast_unanswered = more.unanswered
     if judge is not None:
         found = (await judge_missing(found, judge)).pairs
     random = await random_pairs(trees, settings, supporter, taxonomy) if supporter is not None else None
     unrated = "refuse" if judge is None else "drop"
-    return preferences(trees, found, settings, reward=reward, random=random, unrated=unrated)
+    return preferences(
+        trees,
+        found,
+        settings,
+        reward=reward,
+        random=random,
+        unrated=unrated,
+        contrast_unanswered=contrast_unanswered,
+    )
 
 
 def _unrated_message(filtered: Filtered, pairs: int, settings: ExtractSettings) -> str:

@@ -66,7 +66,7 @@ class Answers:
                 return known
             case offset:
                 self._count_reuse(key, question)
-                return self._read(offset)
+                return self._read(key, offset)
 
     def remembered(self, question: Question) -> bool:
         """Whether the answer to `question` is there already."""
@@ -113,6 +113,8 @@ class Answers:
             try:
                 if not self._written:
                     os.ftruncate(handle, self._end)
+                elif os.fstat(handle).st_size != self._end:
+                    raise StoreError(f"{path}: another process writes to it; give the command again once it has ended")
                 written = os.write(handle, line)
                 if written != len(line):
                     os.ftruncate(handle, self._end)
@@ -127,12 +129,15 @@ class Answers:
         self._end += len(line)
         return offset
 
-    def _read(self, offset: int) -> Completion:
+    def _read(self, key: bytes, offset: int) -> Completion:
         assert self._path is not None
         try:
             with self._path.open("rb") as file:
                 file.seek(offset)
-                return _completion(json.loads(file.readline()))
+                record = json.loads(file.readline())
+                if record["key"] != key.hex():
+                    raise ValueError("another one lies there")
+                return _completion(record)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{self._path}: an answer that was here is gone: {error!r}") from error
 

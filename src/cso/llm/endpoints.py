@@ -86,6 +86,8 @@ class Endpoint:
         """Raises InputError for an address that cannot be used."""
         if self.base_url is None:
             return
+        if self.base_url == vllm.ADDRESS:
+            raise InputError("--base-url vllm: only a search's cast plays in its own process; expected an address")
         try:
             checked_address(self.base_url)
         except ValueError as error:

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from typing import Any
 from uuid import uuid4
 
+from jinja2 import TemplateError
+
 from cso.errors import InputError, RequestError
 from cso.llm.chat import Completion, Request
 from cso.llm.limits import Limiter
@@ -43,7 +45,12 @@ class VLLMChat:
         )
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         tokenizer = await engine.get_tokenizer()
-        tokens = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+        try:
+            tokens = tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+        except (ValueError, TemplateError) as error:
+            raise InputError(f"model {request.model}: its chat template refuses the conversation: {error}") from error
         async with self._limiter.slot(len(tokens)):
             try:
                 asked = engine.generate({"prompt_token_ids": tokens}, told, request_id=uuid4().hex)
@@ -61,6 +68,6 @@ class VLLMChat:
                 told = vllm.AsyncEngineArgs(model=model, enable_prefix_caching=True)
                 try:
                     self._engines[model] = vllm.AsyncLLMEngine.from_engine_args(told)
-                except (OSError, ValueError) as error:
+                except (OSError, RuntimeError, ValueError) as error:
                     raise InputError(f"model {model}: expected one that vLLM can load: {error}") from error
             return self._engines[model]

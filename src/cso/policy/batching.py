@@ -33,6 +33,7 @@ class Batcher(Generic[Q, A]):
                 batch, self._waiting = self._waiting, []
                 try:
                     found = await asyncio.to_thread(self._compute, [question for question, _ in batch])
+                    assert len(found) == len(batch), f"{len(found)} answers to {len(batch)} questions"
                 except Exception as error:  # noqa: BLE001 - whoever asked gets it
                     for _, answer in batch:
                         if not answer.done():

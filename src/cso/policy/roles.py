@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from cso.dialogue import Dialogue
 from cso.errors import AnswerError
-from cso.evaluate.local import LocalModel, load_local
+from cso.evaluate.local import LocalModel, load_local, version
 from cso.policy.batching import Batcher
 from cso.search.cast import Strategist, Supporter
 from cso.settings import EvaluateSettings, ModelSettings, RoleSettings
@@ -35,7 +35,7 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class PolicyStrategist:
     """Scores whose softmax at `temperature` is what the model thinks of each strategy's tag: 10 for the likeliest,
-    and less by `temperature` for each factor e, without a lowest.
+    and less by `temperature` for each factor e.
     """
 
     chances: Batcher[list[Message], list[float]]
@@ -95,8 +95,14 @@ def load_policy(
     return Policy(
         PolicyStrategist(Batcher(chances, busy), taxonomy, temperature),
         PolicySupporter(Batcher(replies, busy), taxonomy),
-        loaded.identity,
+        policy_identity(model, player, told, temperature=temperature),
     )
+
+
+def policy_identity(model: ModelSettings, player: RoleSettings, told: EvaluateSettings, *, temperature: float) -> str:
+    """All that the answers of a policy depend on besides the question: its files, and how it is asked."""
+    how = [player.temperature, player.max_tokens, told.max_length, model.precision, model.attention, temperature]
+    return f"{version(model)} {how}"
 
 
 def _written(

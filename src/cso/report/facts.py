@@ -21,6 +21,7 @@ from cso.report.shapes import (
     ToxicityFile,
     VerdictsFile,
 )
+from cso.taxonomy import Speakers
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -74,10 +75,16 @@ class Facts:
     unreadable: Sequence[str]  # files that could not be read
     unfinished: int = 0  # trees on their way
     comparisons: Sequence[Comparison] = ()
+    speakers: Speakers = field(default_factory=Speakers)
 
 
 def gather(
-    folder: Path, *, strategies: Sequence[str] = (), stand_in: bool = False, prices: Prices | None = None
+    folder: Path,
+    *,
+    strategies: Sequence[str] = (),
+    speakers: Speakers | None = None,
+    stand_in: bool = False,
+    prices: Prices | None = None,
 ) -> Facts:
     """The facts of the run in `folder`. A file that cannot be read is named and left out. `prices`: of models."""
     reader = _Reader(folder)
@@ -87,6 +94,7 @@ def gather(
         settings=reader.text(folder / "settings.yaml"),
         stand_in=stand_in,
         strategies=tuple(strategies),
+        speakers=speakers or Speakers(),
         trees=len(trees),
         failed=[failed for path in trees if (failed := reader.failure(path)) is not None],
         statistics=reader.content(folder / "preferences" / "statistics.json", StatisticsFile),

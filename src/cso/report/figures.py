@@ -41,7 +41,7 @@ def stages(title: str, counts: Mapping[str, Sequence[int]], colours: Colours) ->
     parts.append(_below((LEFT + RIGHT) / 2, bottom, "stage of the dialogue"))
     description = (
         f"Six stacked bars, one for each sixth of a dialogue from its beginning to its end: the shares of "
-        f"{len(colours)} strategies among the supporter's turns. Above each bar, the number of turns."
+        f"{len(colours)} strategies among the replies. Above each bar, the number of replies."
     )
     return Drawing(title, description, bottom + 38, "".join(parts), tuple(colours.items()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from cso.palette import colour
@@ -29,6 +30,7 @@ def index_content(
             {"name": strategy.name, "definition": strategy.definition, "colour": colour(place)}
             for place, strategy in enumerate(taxonomy.strategies)
         ],
+        "speakers": asdict(taxonomy.speakers),
         "exploration": search.exploration,
         "gold_visits": search.gold_visits,
         "gold_value": search.gold_value,

@@ -20,6 +20,7 @@ from cso.report.overview_data import data_tables, toxicity_tables
 from cso.report.overview_results import Confusion, confusions, judged, paired_table, scores_table, study_table, test_set
 from cso.report.overview_tables import Cell, Table, calls_table, numbers
 from cso.report.shapes import Interval, StudyFile
+from cso.taxonomy import bundled_taxonomies, load_taxonomy
 
 SCORES = {"Q": ("Q, %", 100.0), "B": ("B", 1.0), "Q_W": ("Q_W, %", 100.0)}  # with what makes them the shown number
 HELD_OUT = "Gold, held-out dialogues"
@@ -73,8 +74,8 @@ class Overview:
     training_figures: Sequence[Figure]
     rewarded: bool  # whether a training compares rewards
     calls: Table | None
-    paper_table2: Mapping[str, Table]
-    paper_table5: Table
+    paper_table2: Mapping[str, Table]  # like the next: nothing where the strategies are of another domain
+    paper_table5: Table | None
 
     def figures(self) -> Sequence[Figure]:
         """All, in the page's order."""
@@ -96,7 +97,7 @@ class Overview:
 
 def contents(facts: Facts) -> Overview:
     """What the page shows of these facts."""
-    name, colours, paper = _Names(), _colours(facts), _paper()
+    name, colours, paper = _Names(), _colours(facts), _paper(facts.strategies)
     stage_figures = _stage_figures(facts, colours, name)
     score_figures = _score_figures(facts.evaluations, name)
     return Overview(
@@ -113,16 +114,18 @@ def contents(facts: Facts) -> Overview:
         all_stages=_all("stages", "Strategies by stage", stage_figures),
         strength_figures=_strength_figures(facts.evaluations, colours, name),
         count_figure=_count_figure(facts, colours, name),
-        data=data_tables(facts.statistics) if facts.statistics else [],
+        data=data_tables(facts.statistics, facts.speakers) if facts.statistics else [],
         toxicity=toxicity_tables(facts.toxicity),
         training_figures=_training_figures(facts, name),
         rewarded=any(lines(log, KINDS["reward margin"]) for log in facts.trainings.values()),
         calls=calls_table(facts) if facts.asked else None,
         paper_table2={
             backbone: numbers(backbone, ("Q", "B", "Q_W", "R-L"), rows, "{:.2f}")
-            for backbone, rows in paper["table2"].items()
+            for backbone, rows in paper.get("table2", {}).items()
         },
-        paper_table5=numbers("", ("dialogues", "utterances", "per dialogue", "words each"), paper["table5"], "{:,}"),
+        paper_table5=numbers("", ("dialogues", "utterances", "per dialogue", "words each"), paper["table5"], "{:,}")
+        if paper
+        else None,
     )
 
 
@@ -156,7 +159,10 @@ def _stages_of(evaluation: Evaluation) -> tuple[Mapping[str, Sequence[int]], Map
     return evaluation.scores.gold_stages, evaluation.scores.stages
 
 
-def _paper() -> dict[str, Any]:
+def _paper(strategies: Sequence[str]) -> dict[str, Any]:
+    """The paper's own numbers, which are those of emotional support: none beside strategies that are not bundled."""
+    if all(load_taxonomy(name).names != tuple(strategies) for name in bundled_taxonomies()):
+        return {}
     return cast(dict[str, Any], yaml.safe_load(asset("cso.report", "paper.yaml")))
 
 

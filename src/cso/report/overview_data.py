@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from cso.report.overview_tables import NOTHING, Cell, Table, cell, signed
 from cso.report.shapes import Margins, Spread, StatisticsFile, ToxicityFile
+from cso.taxonomy import Speakers
 
 
-def data_tables(found: StatisticsFile) -> list[Table]:
+def data_tables(found: StatisticsFile, speakers: Speakers) -> list[Table]:
     """Table 5, the files' rows, margins."""
-    return [_table5(found), _rows(found), _margins(found)]
+    return [_table5(found, speakers), _rows(found), _margins(found)]
 
 
 def toxicity_tables(found: Mapping[str, ToxicityFile]) -> list[Table]:
@@ -39,7 +40,7 @@ def toxicity_tables(found: Mapping[str, ToxicityFile]) -> list[Table]:
     return tables
 
 
-def _table5(found: StatisticsFile) -> Table:
+def _table5(found: StatisticsFile, speakers: Speakers) -> Table:
     told, none = found.table5, Cell(NOTHING)
     rows: list[tuple[str | Cell, *tuple[Cell, ...]]] = [
         (
@@ -50,7 +51,8 @@ def _table5(found: StatisticsFile) -> Table:
             Cell(f"{told.seed.mean_words:.2f}"),
         )
     ]
-    for name, texts in (("seeker", told.seeker), ("preferred", told.preferred), ("rejected", told.rejected)):
+    seeker = speakers.seeker.lower()
+    for name, texts in ((seeker, told.seeker), ("preferred", told.preferred), ("rejected", told.rejected)):
         cells = (none, Cell(f"{texts.utterances:,}"), none, Cell(f"{texts.mean_words:.2f}"))
         rows.append((f"ESC-Pro, {name}", *cells))
     rows.append(

@@ -37,10 +37,10 @@ class ChatRoles:
         """The cast of one tree; `chat_for` gives each role what answers it."""
         asking = {role: _asking(self.settings, role, chat_for(role)) for role in ROLES}
         return Cast(
-            seeker=ChatSeeker(asking["seeker"], self.prompts["seeker"]),
+            seeker=ChatSeeker(asking["seeker"], self.prompts["seeker"], self.taxonomy.speakers),
             supporter=ChatSupporter(asking["supporter"], self.prompts["supporter"], self.taxonomy),
             strategist=ChatStrategist(asking["strategist"], self.prompts["strategist"], self.taxonomy),
-            judge=ChatJudge(asking["judge"], self.prompts["judge"], self.rubric),
+            judge=ChatJudge(asking["judge"], self.prompts["judge"], self.rubric, self.taxonomy.speakers),
         )
 
 
@@ -75,10 +75,10 @@ def _trials(role: Role, taxonomy: Taxonomy, rubric: Rubric) -> Iterator[Mapping[
     ):
         match role:
             case "seeker":
-                yield seeker_values(history)
+                yield seeker_values(history, taxonomy.speakers)
             case "supporter":
-                yield supporter_values(history, strategy)
+                yield supporter_values(history, strategy, taxonomy.speakers)
             case "strategist":
                 yield strategist_values(history, taxonomy)
             case "judge":
-                yield judge_values(history, rubric)
+                yield judge_values(history, rubric, taxonomy.speakers)

@@ -14,17 +14,22 @@ from cso.roles.ask import Asking, ask
 from cso.roles.marks import Json, Marks, json_values, lines_in, marks_in
 from cso.roles.prompt import Prompt, transcript
 from cso.roles.words import without_thought
-from cso.taxonomy import canonical
+from cso.taxonomy import Speakers, canonical
 
 
-def render(history: Dialogue, rubric: Rubric, prompt: Prompt) -> tuple[Message, ...]:
+def render(history: Dialogue, rubric: Rubric, speakers: Speakers, prompt: Prompt) -> tuple[Message, ...]:
     """The question: history, strategies shown, and the rubric."""
-    return prompt.fill(values(history, rubric))
+    return prompt.fill(values(history, rubric, speakers))
 
 
-def values(history: Dialogue, rubric: Rubric) -> Mapping[str, object]:
+def values(history: Dialogue, rubric: Rubric, speakers: Speakers) -> Mapping[str, object]:
     """What the judge's prompt may use."""
-    return {"history": transcript(history, strategies=True), "rubric": rubric, "keys": keys(rubric)}
+    return {
+        "speakers": speakers,
+        "history": transcript(history, speakers, strategies=True),
+        "rubric": rubric,
+        "keys": keys(rubric),
+    }
 
 
 def keys(rubric: Rubric) -> tuple[str, ...]:
@@ -105,9 +110,10 @@ class ChatJudge:
     asking: Asking
     prompt: Prompt
     rubric: Rubric
+    speakers: Speakers
 
     async def __call__(self, history: Dialogue, *, sample: int = 0) -> Rating:
         """Raises AnswerError, and what the chat raises."""
-        messages = render(history, self.rubric, self.prompt)
+        messages = render(history, self.rubric, self.speakers, self.prompt)
         request = self.asking.request(messages, schema=schema(self.rubric), sample=sample)
         return await ask(self.asking, request, lambda answer: parse(answer.text, self.rubric))

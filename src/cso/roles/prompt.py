@@ -14,9 +14,10 @@ from pathlib import Path
 
 import jinja2
 
-from cso.dialogue import Dialogue, Speaker
+from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import InputError
 from cso.llm.chat import Message
+from cso.taxonomy import Speakers
 
 PARTS = re.compile(r"\A\s*^---[ ]*system[ ]*---[ ]*\n(.*)^---[ ]*user[ ]*---[ ]*\n(.*)\Z", re.MULTILINE | re.DOTALL)
 ENVIRONMENT = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -83,20 +84,19 @@ def parse_prompt(text: str, source: str, trials: Iterable[Mapping[str, object]])
     return prompt
 
 
-def transcript(history: Dialogue, *, strategies: bool) -> str:
+def transcript(history: Dialogue, speakers: Speakers, *, strategies: bool) -> str:
     """The history as a role reads it: `Seeker: ...` and `Supporter: ...`, or `Supporter (Strategy): ...`.
 
     Only a line that begins a turn stands at the margin, so that no utterance can pass for a turn.
     """
     return "\n".join(
-        f"{_speaker(turn.speaker, turn.strategy if strategies else None)}: {_indented(turn.text)}"
+        f"{speakers.name(turn.speaker)}{_behind(turn) if strategies else ''}: {_indented(turn.text)}"
         for turn in history.turns
     )
 
 
-def _speaker(speaker: Speaker, strategy: str | None) -> str:
-    name = speaker.value.capitalize()
-    return f"{name} ({strategy})" if strategy is not None and speaker is Speaker.SUPPORTER else name
+def _behind(turn: Turn) -> str:
+    return f" ({turn.strategy})" if turn.strategy is not None and turn.speaker is Speaker.SUPPORTER else ""
 
 
 def _indented(text: str) -> str:

@@ -43,8 +43,8 @@ def parse_rubric(text: str, *, source: str) -> Rubric:
             )
         case _:
             raise InputError(
-                f"rubric {source}: expected `name` and `criteria`, exactly four in the order empathy, information, "
-                f"humanoid, strategy (Eq. 2 gives the last its own weight)"
+                f"rubric {source}: expected `name` and `criteria`, exactly four, the last being the "
+                f"strategy's (Eq. 2 gives it a weight of its own)"
             )
     if len({criterion.name.casefold() for criterion in criteria}) < len(criteria):
         raise InputError(f"rubric {source}: two criteria have the same name")

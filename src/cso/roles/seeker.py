@@ -13,6 +13,7 @@ from cso.roles.ask import Asking, ask
 from cso.roles.prompt import Prompt, transcript
 from cso.roles.words import spoken, unquoted
 from cso.search.cast import Utterance
+from cso.taxonomy import Speakers
 
 END = re.compile(  # `</end/>`, and what models make of it at the end of a line
     r"</end/>|<\s?/?\s?end\s?/?\s?>(?=\W*$)", re.IGNORECASE | re.MULTILINE
@@ -20,34 +21,39 @@ END = re.compile(  # `</end/>`, and what models make of it at the end of a line
 DECORATION = "`*_\"'“”()[] \n\t"
 
 
-def render(history: Dialogue, prompt: Prompt) -> tuple[Message, ...]:
+def render(history: Dialogue, speakers: Speakers, prompt: Prompt) -> tuple[Message, ...]:
     """The question: situation, emotion and history, strategies hidden."""
-    return prompt.fill(values(history))
+    return prompt.fill(values(history, speakers))
 
 
-def values(history: Dialogue) -> Mapping[str, object]:
+def values(history: Dialogue, speakers: Speakers) -> Mapping[str, object]:
     """What the seeker's prompt may use."""
     return {
         "situation": history.situation,
         "emotion": history.emotion,
         "scene": history.scene,
-        "history": transcript(history, strategies=False),
+        "speakers": speakers,
+        "history": transcript(history, speakers, strategies=False),
     }
 
 
-def parse(text: str, *, cut_off: bool = False) -> Utterance:
+def parse(text: str, speakers: Speakers, *, cut_off: bool = False) -> Utterance:
     """The seeker's words, or the end: words before `</end/>` are a farewell, words behind it are dropped.
 
     `cut_off`: the model was stopped by its token limit. Raises AnswerError.
     """
-    words = spoken(text, Speaker.SEEKER)
+    words = spoken(text, Speaker.SEEKER, speakers)
     if (tag := END.search(words.text)) is not None:
         farewell = unquoted(words.text[: tag.start()].rstrip("`*_ \n"))  # of `**</end/>**`
         return Utterance(farewell if farewell.strip(DECORATION) else "", ends=True)
     if not words.text:
-        raise AnswerError("expected what the seeker says or </end/>, found nothing", reason="empty", text=text)
+        raise AnswerError(
+            f"expected what the {speakers.seeker.lower()} says or </end/>, found nothing", reason="empty", text=text
+        )
     if cut_off and not words.followed:
-        raise AnswerError("the seeker's words were cut off; say it in fewer", reason="cut off", text=text)
+        raise AnswerError(
+            f"the {speakers.seeker.lower()}'s words were cut off; say it in fewer", reason="cut off", text=text
+        )
     return Utterance(words.text, ends=False)
 
 
@@ -57,8 +63,11 @@ class ChatSeeker:
 
     asking: Asking
     prompt: Prompt
+    speakers: Speakers
 
     async def __call__(self, history: Dialogue, *, sample: int = 0) -> Utterance:
         """Raises AnswerError, and what the chat raises."""
-        request = self.asking.request(render(history, self.prompt), sample=sample)
-        return await ask(self.asking, request, lambda answer: parse(answer.text, cut_off=answer.finish == "length"))
+        request = self.asking.request(render(history, self.speakers, self.prompt), sample=sample)
+        return await ask(
+            self.asking, request, lambda answer: parse(answer.text, self.speakers, cut_off=answer.finish == "length")
+        )

@@ -26,7 +26,8 @@ def render(history: Dialogue, taxonomy: Taxonomy, prompt: Prompt) -> tuple[Messa
 def values(history: Dialogue, taxonomy: Taxonomy) -> Mapping[str, object]:
     """What the strategist's prompt may use."""
     return {
-        "history": transcript(history, strategies=True),
+        "speakers": taxonomy.speakers,
+        "history": transcript(history, taxonomy.speakers, strategies=True),
         "strategies": taxonomy.strategies,
         "overused": taxonomy.overused,
     }

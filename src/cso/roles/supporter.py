@@ -11,26 +11,31 @@ from cso.llm.chat import Message
 from cso.roles.ask import Asking, ask
 from cso.roles.prompt import Prompt, transcript
 from cso.roles.words import spoken
-from cso.taxonomy import Strategy, Taxonomy
+from cso.taxonomy import Speakers, Strategy, Taxonomy
 
 
-def render(history: Dialogue, strategy: Strategy, prompt: Prompt) -> tuple[Message, ...]:
+def render(history: Dialogue, strategy: Strategy, speakers: Speakers, prompt: Prompt) -> tuple[Message, ...]:
     """The question: history, strategies hidden, and the strategy to follow."""
-    return prompt.fill(values(history, strategy))
+    return prompt.fill(values(history, strategy, speakers))
 
 
-def values(history: Dialogue, strategy: Strategy) -> Mapping[str, object]:
+def values(history: Dialogue, strategy: Strategy, speakers: Speakers) -> Mapping[str, object]:
     """What the supporter's prompt may use."""
-    return {"history": transcript(history, strategies=False), "strategy": strategy}
+    return {
+        "speakers": speakers,
+        "history": transcript(history, speakers, strategies=False),
+        "strategy": strategy,
+    }
 
 
 def parse(text: str, taxonomy: Taxonomy, *, cut_off: bool = False) -> str:
     """The supporter's reply. `cut_off`: the model was stopped by its token limit. Raises AnswerError."""
-    words = spoken(text, Speaker.SUPPORTER, taxonomy)
+    name = taxonomy.speakers.supporter.lower()
+    words = spoken(text, Speaker.SUPPORTER, taxonomy.speakers, taxonomy)
     if not words.text:
-        raise AnswerError("expected what the supporter says, found nothing", reason="empty", text=text)
+        raise AnswerError(f"expected what the {name} says, found nothing", reason="empty", text=text)
     if cut_off and not words.followed:
-        raise AnswerError("the supporter's words were cut off; say it in fewer", reason="cut off", text=text)
+        raise AnswerError(f"the {name}'s words were cut off; say it in fewer", reason="cut off", text=text)
     return words.text
 
 
@@ -44,7 +49,7 @@ class ChatSupporter:
 
     async def __call__(self, history: Dialogue, strategy: Strategy, *, sample: int = 0) -> str:
         """Raises AnswerError, and what the chat raises."""
-        request = self.asking.request(render(history, strategy, self.prompt), sample=sample)
+        request = self.asking.request(render(history, strategy, self.taxonomy.speakers, self.prompt), sample=sample)
         return await ask(
             self.asking, request, lambda answer: parse(answer.text, self.taxonomy, cut_off=answer.finish == "length")
         )

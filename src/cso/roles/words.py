@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from cso.dialogue import Speaker
 from cso.errors import AnswerError
-from cso.taxonomy import Taxonomy, canonical
+from cso.taxonomy import Speakers, Taxonomy, canonical
 
 THOUGHT = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 THOUGHT_END = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 FENCED = re.compile(r"\A```[\w-]*[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
 BRACKETED = re.compile(r"\A[*_]*(?:\(([^()\n]+(?:\([^()\n]*\))?)\)|\[([^\[\]\n]+)\])[*_]*:?[*_]*\s*")
-NAMES = {Speaker.SEEKER: "seeker|user", Speaker.SUPPORTER: "supporter|assistant"}
+NAMES = {Speaker.SEEKER: ("seeker", "user"), Speaker.SUPPORTER: ("supporter", "assistant")}  # of any taxonomy
 QUOTES = (('"', '"'), ("“", "”"), ("«", "»"), ("„", "“"))
 
 
@@ -38,14 +38,14 @@ def without_thought(text: str) -> str:
     return answer
 
 
-def spoken(text: str, speaker: Speaker, taxonomy: Taxonomy | None = None) -> Words:
+def spoken(text: str, speaker: Speaker, speakers: Speakers, taxonomy: Taxonomy | None = None) -> Words:
     """The words of `speaker` in a model's answer; a strategy of `taxonomy` in brackets in front is taken off.
 
     Raises AnswerError where the model speaks for the other one.
     """
     words = _unfenced(without_thought(text))
-    words, followed = _own_turn(words, speaker)
-    words = _unlabelled(words, speaker, taxonomy)
+    words, followed = _own_turn(words, speaker, speakers)
+    words = _unlabelled(words, _label(speaker, speakers), taxonomy)
     return Words(unquoted(words), followed)
 
 
@@ -64,29 +64,34 @@ def _unfenced(text: str) -> str:
     return fenced[1].strip() if fenced else text
 
 
-def _own_turn(text: str, speaker: Speaker) -> tuple[str, bool]:
+def _other(speaker: Speaker) -> Speaker:
+    return Speaker.SEEKER if speaker is Speaker.SUPPORTER else Speaker.SUPPORTER
+
+
+def _own_turn(text: str, speaker: Speaker, speakers: Speakers) -> tuple[str, bool]:
     """What stands before the other speaker's next turn, and whether there was one."""
-    other = Speaker.SEEKER if speaker is Speaker.SUPPORTER else Speaker.SUPPORTER
-    label = _label(other)
+    other = _other(speaker)
+    label = _label(other, speakers)
     if re.match(label, text, re.IGNORECASE):
-        raise AnswerError(
-            f"expected what the {speaker} says, found words of the {other}", reason="unreadable", text=text
-        )
+        own, others = (speakers.name(each).lower() for each in (speaker, other))
+        raise AnswerError(f"expected what the {own} says, found words of the {others}", reason="unreadable", text=text)
     own, *rest = re.split(rf"\n[ \t]*{label}", text, maxsplit=1, flags=re.IGNORECASE)
     return own.strip(), bool(rest)
 
 
-def _unlabelled(text: str, speaker: Speaker, taxonomy: Taxonomy | None) -> str:
+def _unlabelled(text: str, label: str, taxonomy: Taxonomy | None) -> str:
     """Text without `Supporter:`, `(Strategy)` or `Supporter (Strategy):` in front."""
-    words = re.sub(rf"\A{_label(speaker)}\s*", "", text, flags=re.IGNORECASE)
+    words = re.sub(rf"\A{label}\s*", "", text, flags=re.IGNORECASE)
     if taxonomy is not None and (bracketed := BRACKETED.match(words)):
         names = {canonical(name) for name in taxonomy.names}
         if canonical(bracketed[1] or bracketed[2]) in names:
             words = words[bracketed.end() :]
-            words = re.sub(rf"\A{_label(speaker)}\s*", "", words, flags=re.IGNORECASE)
+            words = re.sub(rf"\A{label}\s*", "", words, flags=re.IGNORECASE)
     return words.strip()
 
 
-def _label(speaker: Speaker) -> str:
+def _label(speaker: Speaker, speakers: Speakers) -> str:
     """A pattern of the name in front of a turn: `Supporter:`, `**Supporter:**`, `[Supporter]:`, `Supporter (...):`."""
-    return rf"[*_\[]*(?:{NAMES[speaker]})[\]*_]*(?:[ ]*\([^()\n]*(?:\([^()\n]*\)[^()\n]*)?\))?[*_]*[ ]*:[*_]*"
+    taken = speakers.name(_other(speaker)).casefold()
+    names = "|".join(map(re.escape, [speakers.name(speaker), *(name for name in NAMES[speaker] if name != taken)]))
+    return rf"[*_\[]*(?:{names})[\]*_]*(?:[ ]*\([^()\n]*(?:\([^()\n]*\)[^()\n]*)?\))?[*_]*[ ]*:[*_]*"

@@ -49,9 +49,9 @@ def priors(scores: Mapping[str, float], taxonomy: Taxonomy, *, temperature: floa
 
 
 def pucb(node: Node, parent: Node, *, exploration: float, first_play: Mapping[str, float] = UNKNOWN) -> float:
-    """Eq. 1. `node` is any child, so it has a prior. `first_play`: by strategy, Q of a node never visited; else 0."""
+    """Eq. 1. `node` is any child, so it has a prior. `first_play`: by strategy, Q of a node never visited."""
     assert isinstance(node.state, Unexpanded | Expanded | End)
-    value = node.value if node.visits else first_play.get(node.state.strategy, 0.0)
+    value = node.value if node.visits else first_play.get(node.state.strategy, node.value)
     return value + exploration * node.state.prior * math.sqrt(parent.visits) / (node.visits + 1)
 
 

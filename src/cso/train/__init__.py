@@ -1,7 +1,7 @@
 """Preference optimization on packed tries of tokens. Needs the extra `train`."""
 
 from cso.train.examples import Example, read_examples
-from cso.train.merge import merge_adapter
+from cso.train.merge import is_merged, merge_adapter
 from cso.train.objectives import (
     OBJECTIVES,
     Dpo,
@@ -30,6 +30,7 @@ __all__ = [
     "Sft",
     "SimPo",
     "Trained",
+    "is_merged",
     "make_objective",
     "merge_adapter",
     "read_examples",

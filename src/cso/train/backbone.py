@@ -30,7 +30,7 @@ from cso.settings import LoraSettings, ModelSettings, TrainSettings
 from cso.train.attention import NAME as PATHS
 from cso.train.logps import reply_logps
 from cso.train.pack import Pack
-from cso.train.tiny import tiny_folder
+from cso.train.tiny import is_tiny, tiny_folder
 
 _UNLOADABLE = (
     *(OSError, ValueError, KeyError, ImportError, AttributeError, TypeError, AssertionError),
@@ -157,7 +157,7 @@ def in_bf16(settings: ModelSettings, device: torch.device) -> bool:
 
 def model_place(name: str, say: Callable[[str], None] = lambda _: None) -> str:
     """The folder or hub name that loads: `tiny` is made where it is not there yet."""
-    return str(tiny_folder(say)) if name == "tiny" else name
+    return str(tiny_folder(name, say)) if is_tiny(name) else name
 
 
 def version_of(settings: ModelSettings) -> str:

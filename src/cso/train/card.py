@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from cso.files import is_folder, yaml_text
 from cso.settings import TrainSettings
 from cso.train.metrics import Entry
+from cso.train.tiny import is_tiny
 
 _COLUMNS = (
     "loss",
@@ -50,7 +51,7 @@ def model_card(settings: TrainSettings, log: Sequence[Entry], *, merged: bool = 
         **(base if on_hub(settings.model.name) else {}),
         "library_name": "peft" if adapter else "transformers",
         "pipeline_tag": "text-generation",
-        "tags": ["chain-of-strategy", "dialogue", "emotional-support", settings.objective, settings.tuning],
+        "tags": ["chain-of-strategy", "dialogue", settings.objective, settings.tuning],
     }
     columns = [name for name in _COLUMNS if any(name in entry for entry in log)]
     environment = Environment(
@@ -72,7 +73,7 @@ def model_card(settings: TrainSettings, log: Sequence[Entry], *, merged: bool = 
 
 def on_hub(name: str) -> bool:
     """Whether a model's name is that of a repository, and not of a folder or of the embedded backbone."""
-    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None and name != "tiny" and not is_folder(name)
+    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None and not is_tiny(name) and not is_folder(name)
 
 
 def _tuning(settings: TrainSettings, *, merged: bool) -> str:

@@ -14,6 +14,12 @@ from cso.files import locked
 MERGED, TAXONOMY = "merged", "taxonomy.yaml"
 
 
+def is_merged(folder: Path) -> bool:
+    """Whether the adapter in `folder` has been folded in as it is."""
+    made, adapter = folder / MERGED / "config.json", folder / "adapter_model.safetensors"
+    return made.exists() and adapter.exists() and made.stat().st_mtime >= adapter.stat().st_mtime
+
+
 def merge_adapter(folder: Path, *, trust_remote_code: bool = False) -> Path:
     """Save the model of the adapter in `folder` as a plain one, in its subfolder `merged`, which is whole or not there.
 

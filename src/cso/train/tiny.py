@@ -1,6 +1,7 @@
 """The embedded backbone: a small Llama with its own tokenizer and chat template, trained on the bundled corpus.
 
-It lets everything run with no download. It chooses strategies, poorly; its sentences are not English.
+It lets everything run with no download. It chooses strategies, poorly; its sentences are not English. Each strategy's
+tag is one token, so another taxonomy has a backbone of its own, which `tiny_for` makes.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -11,6 +12,7 @@ import hashlib
 import math
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +26,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from cso.corpora import read_corpus
 from cso.dialogue import Dialogue, Speaker, dialogue_to_json
-from cso.errors import StoreError
+from cso.errors import InputError, StoreError
 from cso.taxonomy import Taxonomy, load_taxonomy
 from cso.train.logps import reply_logps
 from cso.train.pack import build_pack
@@ -36,6 +38,8 @@ TEMPLATE = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
+TINY = "tiny"
+MOST = 200  # dialogues that a backbone is made from: more take long, and it learns little from them
 VOCABULARY = 2048
 HIDDEN, LAYERS, HEADS = 128, 2, 2
 EPOCHS, DIALOGUES_PER_STEP, LEARNING_RATE = 8, 2, 3e-3
@@ -43,21 +47,51 @@ TAG_WEIGHT = 1.0  # of the mean loss of strategy tags beside that of all tokens
 VERSION = 1  # to be raised when anything here changes what is made
 
 
-def tiny_folder(say: Callable[[str], None] = lambda _: None) -> Path:
-    """Where the backbone lies: in $CSO_CACHE, else in the user's cache. It is made where it is not there yet.
+def is_tiny(name: str) -> bool:
+    """Whether a model's name is `tiny`, or one that `tiny_for` gives."""
+    return re.fullmatch(rf"{TINY}(-[0-9a-f]{{12}})?", name) is not None
 
-    Raises StoreError where it cannot be kept.
+
+def tiny_folder(name: str = TINY, say: Callable[[str], None] = lambda _: None) -> Path:
+    """Where a backbone lies: in $CSO_CACHE, else in the user's cache. `tiny` is made where it is not there yet.
+
+    Raises StoreError where it cannot be kept, InputError for one that `tiny_for` has not made on this machine.
     """
-    taxonomy = load_taxonomy("esc8")
-    dialogues = read_corpus("bundled", taxonomy).dialogues
+    if name == TINY:
+        taxonomy = load_taxonomy("esc8")
+        return _kept(taxonomy, read_corpus("bundled", taxonomy).dialogues, say)
+    if not (folder := _cache() / name).exists():
+        raise InputError(
+            f"model {name}: expected it in {folder}, where the commands on a run put it, found none; give that run and "
+            f"`{TINY}`, and it is made again"
+        )
+    return folder
+
+
+def tiny_for(taxonomy: Taxonomy, dialogues: Sequence[Dialogue], say: Callable[[str], None] = lambda _: None) -> str:
+    """The name of a backbone that has a token for each strategy's tag: `tiny` where the strategies are those of `esc8`,
+    else one that is made from `dialogues`, at most 200 of them, where it is not there yet. Raises StoreError.
+    """
+    if system_message(taxonomy) == system_message(load_taxonomy("esc8")):
+        return TINY
+    drawn = dialogues if len(dialogues) <= MOST else random.Random(0).sample(dialogues, MOST)
+    return _kept(taxonomy, drawn, say).name
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("CSO_CACHE") or Path.home() / ".cache" / "cso")
+
+
+def _kept(taxonomy: Taxonomy, dialogues: Sequence[Dialogue], say: Callable[[str], None]) -> Path:
+    """The folder of the backbone that is made of these, and of nothing else."""
     content = [VERSION, [dialogue_to_json(dialogue) for dialogue in dialogues], system_message(taxonomy)]
-    cache = Path(os.environ.get("CSO_CACHE") or Path.home() / ".cache" / "cso")
-    folder = cache / f"tiny-{hashlib.sha256(repr(content).encode()).hexdigest()[:12]}"
+    cache = _cache()
+    folder = cache / f"{TINY}-{hashlib.sha256(repr(content).encode()).hexdigest()[:12]}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / "tiny.lock"):
             if not folder.exists():
-                say(f"making the embedded backbone, once, in {folder}: about a minute")
+                say(f"making the embedded backbone, once, in {folder}: a minute or two")
                 draft = folder.with_name(f"{folder.name}.tmp")
                 shutil.rmtree(draft, ignore_errors=True)
                 make_tiny(dialogues, taxonomy, draft)

@@ -29,7 +29,7 @@ async function got(path) {
   return answer;
 }
 
-let index = null; // strategies, the rules of section 3, and the list of trees: see index.py
+let index = null; // strategies, speakers, the rules of section 3, and the list of trees: see index.py
 
 function strategyName(place) {
   return place < 0 ? "no strategy" : index.strategies[place].name;
@@ -43,7 +43,7 @@ function strategy(place, tag = "span") {
 
 function turn(supporter, place, words, extra = {}) {
   const colour = supporter && place >= 0 ? `--colour: ${index.strategies[place].colour}` : null;
-  const who = supporter ? el("b", {}, "Supporter, ", strategy(place)) : el("b", {}, "Seeker");
+  const who = supporter ? el("b", {}, `${index.speakers.supporter}, `, strategy(place)) : el("b", {}, index.speakers.seeker);
   const { tag = "li", ...attributes } = extra;
   return el(tag, { class: `turn ${supporter ? "supporter" : "seeker"}`, style: colour, dir: "auto", ...attributes }, who, words);
 }

@@ -1,0 +1,66 @@
+"""`cso study rounds`: in the simulated world, is a second round worth more than a first one of the same cost?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from cso.cli.embedded import SETTINGS
+from cso.cli.extract import extract_command
+from cso.cli.search import search
+from cso.cli.variants import Variant, preferences, variant
+from cso.corpora.jsonl import write_dialogues
+from cso.files import read_jsonl
+from cso.store import Run, file_name
+
+VariantsOf = Callable[[int], Iterable[Variant]]  # by the seed of a training
+TOKENS = 500_000  # of a training, where none are set
+
+
+class Rounds:
+    """The trainings of the study, of which later ones need the models of earlier ones."""
+
+    def __init__(self, screen: Console, run: Run, folder: Path, tokens: int | None, said: list[str]) -> None:
+        """`folder`: where the study keeps its models."""
+        self._screen, self._run, self._folder = screen, run, folder
+        self._tokens = tokens or TOKENS
+        self._shaping = [each for each in said if each.startswith(("search.", "extract."))]
+
+    def variants(self, seed: int) -> Iterator[Variant]:
+        """One round with all trees; two with half of them each, the second guided by the first one's model, or not.
+
+        Each is to be trained before the next one is asked for.
+        """
+        seeds = self._run.load_seeds()
+        first, second = seeds[: len(seeds) // 2], seeds[len(seeds) // 2 :]
+        whole = variant(self._run, "One round", "dpo")
+        half = replace(
+            whole,
+            name="Round 1 of 2",
+            dialogues=frozenset(each.id for each in first),
+            said=(f"train.tokens={self._tokens // 2}",),
+        )
+        yield replace(whole, said=(f"train.tokens={self._tokens}",))
+        yield half
+        model = (self._folder / "models" / file_name(f"{half.name}-{seed}")).resolve()
+        later = (*half.said, f"train.model.name={model}")
+        yield replace(half, name="Two trainings", dialogues=frozenset(each.id for each in second), said=later)
+        again = self._folder / f"round 2-{seed}"
+        write_dialogues(second, self._folder / "second half.jsonl")
+        guided = [f"cast.policy.model={model}", "cast.policy.plays=[strategist]"]
+        search(str(self._folder / "second half.jsonl"), str(again), None, [*SETTINGS, *self._shaping, *guided])
+        if not (again / "preferences" / "README.md").exists():
+            extract_command(again, random=True)  # as in the first round, so that calls compare
+        self._say_calls(again, frozenset(each.id for each in second))
+        yield Variant("Two rounds", "dpo", preferences(Run.open(again), "dpo"), said=later)
+
+    def _say_calls(self, again: Path, second: frozenset[str]) -> None:
+        before, after = (_calls(run, second) for run in (self._run, Run.open(again)))
+        self._screen.print(f"calls for the second half of the trees: {before:,} in one round, {after:,} in round 2")
+
+
+def _calls(run: Run, dialogues: frozenset[str]) -> int:
+    return sum(len(read_jsonl(run.answers_path(each))) for each in dialogues)
