@@ -364,7 +364,7 @@ def test_two_writers_to_one_file_are_found_out_and_neither_is_given_the_others_a
     """As when an actor that was given up for dead lives on."""
     path = tmp_path / "answers.jsonl"
 
-    def question(name: str) -> dict[str, Any]:
+    def question(name: str) -> dict[str, JSON]:
         return {"role": "judge", "model": "m", "sample": 0, "text": name}
 
     async def ask(answers: Answers, name: str) -> str:

@@ -106,7 +106,7 @@ class SearchActor:
         return found[0]
 
     async def _send_often(self, mirror: Mirror, name: str, ended: asyncio.Event) -> None:
-        """Send a file whenever it has grown. What fails here is tried again, at the end by whoever asked for the tree."""
+        """Send a file whenever it has grown. What fails is tried again, at the end by whoever asked for the tree."""
         size = 0
         while not ended.is_set():
             with suppress(TimeoutError):
