@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cso.casting import casting
+from cso.cli import fetch as cli
 from cso.cluster.crew import Crew
 from cso.cluster.evaluating import PROMPTS
 from cso.cluster.mirror import SHARED, Mirror
@@ -113,6 +114,36 @@ def test_a_run_at_an_address_is_fetched_whole_and_gone_on_with(
     found = trees_of(Run.open(tmp_path / "fetched"))
     assert found == {name: alone[name] for name in found}
     assert len(found) == 2
+
+
+def test_a_fetched_run_keeps_what_was_heard_since_and_is_never_mixed_with_another(tmp_path: Path) -> None:
+    there, here = run_of(tmp_path / "there"), tmp_path / "here"
+    there.answers_path("a").write_text("one\n", encoding="utf-8")
+    cli.fetch(f"file://{there.folder}", here)
+    answers = here / "answers" / "a.jsonl"
+    assert answers.read_text("utf-8") == "one\n"
+    answers.write_text("one\ntwo\n", encoding="utf-8")
+    cli.fetch(f"file://{there.folder}", here)
+    assert answers.read_text("utf-8") == "one\ntwo\n"
+    other = run_of(tmp_path / "other", "search.exploration=2")
+    with pytest.raises(StoreError, match="found a run with other settings"):
+        cli.fetch(f"file://{other.folder}", here)
+    assert Run.open(here).settings == there.settings
+    with pytest.raises(StoreError, match="found 0 other files"):
+        cli.fetch(f"file://{tmp_path}/nowhere", tmp_path / "new")
+
+
+def test_an_address_of_ray_where_nothing_answers_is_found_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)  # another test's cluster
+    nobody = Crew[int](Worker, RaySettings(address="127.0.0.1:1"), tell=lambda place, of: (place, of))
+    with pytest.raises(ClusterError, match="nothing answers there"):
+        connect(nobody)
+
+
+def connect(crew: Crew[int]) -> None:
+    with crew:
+        pass
 
 
 def test_an_address_that_nothing_opens_is_a_mistake(tmp_path: Path) -> None:

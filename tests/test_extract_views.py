@@ -214,3 +214,4 @@ def test_contrasts_come_beside_the_pairs_of_the_search() -> None:
     both = asyncio.run(extract([grown], SETTINGS, taxonomy=ABC, contrast=(Supporter(), Judge(B=BAD))))
     assert [one.rejected.strategy for one in alone.pairs] == ["C"]
     assert sorted(one.rejected.strategy for one in both.pairs) == ["B", "C"]
+    assert both.dropped == alone.dropped, "what was added is no duplicate"

@@ -334,9 +334,7 @@ def test_a_run_that_died_before_it_had_begun_can_begin_again(tmp_path: Path, lef
 
 def test_other_prompts_under_the_same_settings_are_told(tmp_path: Path) -> None:
     Run.create(tmp_path / "run", Settings(), TAXONOMY, "one").save_tree(golden_tree())
-    with pytest.raises(
-        StoreError, match=r"the words of prompts or rubric, or the model of cast\.policy, are"
-    ):
+    with pytest.raises(StoreError, match=r"the words of prompts or rubric, or the model of cast\.policy, are"):
         Run.create(tmp_path / "run", Settings(), TAXONOMY, "other")
 
 
@@ -349,7 +347,5 @@ def test_a_role_with_a_model_of_its_own_has_no_price_of_another() -> None:
 def test_a_later_setting_that_is_taken_back_is_told_as_well(tmp_path: Path) -> None:
     told = load_settings(None, ["search.first_play=judged", "search.settled=15"])
     Run.create(tmp_path / "run", told, TAXONOMY).save_tree(golden_tree())
-    with pytest.raises(
-        StoreError, match=r"first_play: judged there, the default now; search\.settled: 15 there"
-    ):
+    with pytest.raises(StoreError, match=r"first_play: judged there, the default now; search\.settled: 15 there"):
         Run.create(tmp_path / "run", Settings(), TAXONOMY)

@@ -183,9 +183,9 @@ def test_a_search_lets_others_look_on_and_ends_even_where_it_cannot(
             raise StoreError("no space left on device")
 
     monkeypatch.setattr(Run, "save_growing", save)
-    monkeypatch.setattr("cso.cli.search.SECONDS_OF_A_TREE", 0.0)
-    monkeypatch.setattr("cso.cli.search.SECONDS_OF_ANY", 0.0)
+    monkeypatch.setattr("cso.growing.SECONDS_OF_A_TREE", 0.0)
+    monkeypatch.setattr("cso.growing.SECONDS_OF_ANY", 0.0)
     out = tmp_path / "searched"
-    search("bundled", out, None, ["search.iterations=4"], limit=1)
+    search("bundled", str(out), None, ["search.iterations=4"], limit=1)
     assert seen == ([0] if full else [0, 1, 2, 3, 4])
     assert [tree.failure for tree in Run.open(out).trees()] == [None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,12 +11,15 @@ from cso.cli.options import console, need
 from cso.errors import StoreError
 from cso.files import locked, write_text
 
+if TYPE_CHECKING:
+    from cso.cluster.mirror import Mirror
+
 
 def fetch(
     address: Annotated[str, typer.Argument(help="Where the run lies: s3://..., gs://..., file://...")],
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder to copy it into.")],
 ) -> None:
-    """Copy a run from an address into a folder."""
+    """Copy a run from an address into a folder; answers that were added there since stay."""
     need("cso fetch", ("fsspec",), extra="ray")
     from cso.cluster.mirror import Mirror  # here, because it needs the extra
 
@@ -32,5 +35,11 @@ def fetch(
         if before is not None and there.read_text(encoding="utf-8") != before:
             write_text(there, before)
             raise StoreError(f"{run_folder}: expected this run or an empty folder, found a run with other settings")
-        mirror.fetch(*names)
+        mirror.fetch(*(name for name in names if not _grown_here(mirror, name)))
     screen.print(f"{len(names)} files: {run_folder}")
+
+
+def _grown_here(mirror: Mirror, name: str) -> bool:
+    """Whether answers were heard here after they were fetched: they are only ever added to."""
+    here = mirror.folder / name
+    return name.startswith("answers/") and here.exists() and here.stat().st_size > mirror.size(name)

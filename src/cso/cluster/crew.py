@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -174,6 +175,12 @@ class Crew(Generic[T]):
 
 
 def _connect(settings: RaySettings) -> None:
+    host, _, port = (settings.address or "").rpartition(":")
+    if host and port.isdigit():  # Ray itself would go on trying, deaf to Ctrl-C
+        try:
+            socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise ClusterError(f"ray.address={settings.address}: nothing answers there: {error}") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     try:
         ray.init(

@@ -51,6 +51,10 @@ class Mirror:
             except Exception as error:
                 raise StoreError(f"{self.address}/{name}: cannot be written: {error}") from error
 
+    def size(self, name: str) -> int:
+        """Bytes of a file that is there."""
+        return int(self._system.size(f"{self._root}/{name}"))
+
     def names(self) -> list[str]:
         """Every file that is there."""
         root = self._root.rstrip("/")

@@ -155,6 +155,9 @@ class RaySearch:
             try:
                 for _, tree in crew.spread("grow", seeds, tick=look):
                     grown(tree)
+            except BudgetSpent as error:
+                share = str(error).partition(" is reached")[0]
+                raise BudgetSpent(f"{share}, an actor's share, is reached; raise the run's limit to go on") from error
             finally:
                 look()
 

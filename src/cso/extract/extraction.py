@@ -74,7 +74,7 @@ def preferences(
         demonstrations=tuple(demonstrations(trees, settings)),
         random=None if random is None else tuple(random.pairs),
         dropped=Dropped(
-            duplicate_pairs=sum(1 for tree in trees for _ in tree_pairs(tree, settings)) - len(found),
+            duplicate_pairs=sum(1 for tree in trees for _ in tree_pairs(tree, settings)) - len(pairs(trees, settings)),
             below_margin=filtered.below,
             unrated=filtered.unrated,
             balance=len(filtered.pairs) - len(kept),

@@ -90,7 +90,7 @@ class PolicySettings(_Settings):
     """A model that cso has trained, in this process, in the place of the cast's strategist and supporter."""
 
     model: str | None = None  # a folder or a name on the hub; None: the cast plays all roles
-    plays: tuple[Literal["strategist", "supporter"], ...] = ("strategist", "supporter")
+    plays: Annotated[tuple[Literal["strategist", "supporter"], ...], Field(min_length=1)] = ("strategist", "supporter")
 
 
 class CastSettings(_Settings):
