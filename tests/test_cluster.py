@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ def test_a_fetched_run_keeps_what_was_heard_since_and_is_never_mixed_with_anothe
 def test_an_address_of_ray_where_nothing_answers_is_found_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "shutdown", lambda: None)  # another test's cluster
-    nobody = Crew[int](Worker, RaySettings(address="127.0.0.1:1"), tell=lambda place, of: (place, of))
+    nobody = Crew[int](Worker, RaySettings(address="127.0.0.1:1"), tell=lambda place, of: (place, ""))
     with pytest.raises(ClusterError, match="nothing answers there"):
         connect(nobody)
 
@@ -155,21 +156,25 @@ def test_an_address_that_nothing_opens_is_a_mistake(tmp_path: Path) -> None:
 
 def actors() -> list[int]:
     """Processes of this cluster's search actors."""
-    found = psutil.Process().children(recursive=True)
-    return [each.pid for each in found if "ray::SearchActor" in " ".join(each.cmdline())]
+    found: list[int] = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            if "ray::SearchActor" in " ".join(process.cmdline()):
+                found.append(process.pid)
+    return found
 
 
 class Worker:
     """Squares numbers; dies of -1, has spent its share at -2. In place 0 it can pay for three only."""
 
-    def __init__(self, place: int, of: int) -> None:
-        self.place, self.of = place, of
+    def __init__(self, place: int, opening: str) -> None:
+        self.place, self.opening = place, opening
         self.given = 0
 
     async def open(self) -> None:
-        if self.of == 3:
-            raise InputError("three are too many")
-        if self.of == 4:
+        if self.opening == "wrong":
+            raise InputError("this is wrong")
+        if self.opening == "deadly":
             os._exit(1)
 
     async def work(self, number: int) -> int:
@@ -181,8 +186,8 @@ class Worker:
         return number**2
 
 
-def crew(actors: int = 2, *, at_once: int = 2) -> Crew[int]:
-    return Crew(Worker, RaySettings(actors=actors, at_once=at_once), tell=lambda place, of: (place, of))
+def crew(opening: str = "", *, at_once: int = 2) -> Crew[int]:
+    return Crew(Worker, RaySettings(actors=2, at_once=at_once), tell=lambda place, of: (place, opening))
 
 
 @pytest.mark.slow
@@ -205,14 +210,14 @@ def test_work_that_kills_every_actor_is_to_blame(cluster: None, monkeypatch: pyt
         assert {next(finished), next(finished)} == {(3, 9), (4, 16)}
         with pytest.raises(ClusterError, match="2 actors died with the same work under way"):
             next(finished)
-    with crew(4) as four, pytest.raises(ClusterError, match="before they were ready"):
-        list(four.spread("work", [1]))
+    with crew("deadly") as two, pytest.raises(ClusterError, match="before they were ready"):
+        list(two.spread("work", [1]))
 
 
 @pytest.mark.slow
 def test_what_an_actor_finds_wrong_is_raised_as_it_was(cluster: None, tmp_path: Path) -> None:
-    with crew(3) as three, pytest.raises(InputError, match=r"^three are too many$"):
-        list(three.spread("work", [1]))
+    with crew("wrong") as two, pytest.raises(InputError, match=r"^this is wrong$"):
+        list(two.spread("work", [1]))
     lost = run_of(tmp_path / "run")
     (lost.folder / "settings.yaml").unlink()
     with pytest.raises(StoreError, match="no such run"):
@@ -235,7 +240,7 @@ def test_a_model_is_evaluated_by_actors_as_in_one_process(cluster: None, tmp_pat
 
 @pytest.mark.slow
 def test_an_actor_that_fits_nowhere_is_a_mistake_that_is_named(cluster: None) -> None:
-    many = Crew[int](Worker, RaySettings(cpus=1000), tell=lambda place, of: (place, of))
+    many = Crew[int](Worker, RaySettings(cpus=1000), tell=lambda place, of: (place, ""))
     with pytest.raises(ClusterError, match=r"lower ray\.cpus or ray\.gpus"), many:
         pass
 

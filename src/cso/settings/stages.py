@@ -143,7 +143,7 @@ class RaySettings(_Settings):
     """The actors of a Ray cluster, for `search.executor` and `evaluate.executor`. None of it changes a result."""
 
     address: str | None = None  # of the cluster, such as auto; None: one is started on this machine
-    actors: Positive | None = None  # None: as many as the cluster's CPUs, or its GPUs where an actor takes some
+    actors: Positive | None = None  # at most so many; None: as many as the cluster has room for
     cpus: Above0 = 1.0  # of an actor
     gpus: Annotated[float, Field(ge=0)] = 0.0  # of an actor
     at_once: Positive = 32  # dialogues that an actor grows at the same time
