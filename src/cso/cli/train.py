@@ -73,7 +73,8 @@ def _train(
     merge: bool,
     restart: bool,
 ) -> None:
-    from transformers.utils import logging  # here, like the next, because they take seconds to import
+    from torch import distributed  # here, like the next, because they take seconds to import
+    from transformers.utils import logging
 
     from cso.train import is_merged, merge_adapter, train
 
@@ -90,6 +91,8 @@ def _train(
             merge_adapter(folder, trust_remote_code=told.model.trust_remote_code)
     if first:
         _summarise(screen, trained)
+    if distributed.is_initialized():
+        distributed.destroy_process_group()  # else its threads may abort the process as it ends
 
 
 def train_settings(base: Settings, recipe: str | None, config: Path | None, said: list[str]) -> TrainSettings:
