@@ -198,21 +198,31 @@ def compare(pairs: Path, model: str, count: int, threads: int) -> None:
 
 
 def scaling(pairs: Path, threads: int) -> None:
-    """Seconds and memory of ours for more and more trees."""
+    """Seconds and memory of ours for more and more trees, and for longer and longer histories."""
+    lines = [json.loads(line) for line in pairs.read_text(encoding="utf-8").splitlines()]
+    trees = list(dict.fromkeys(line["dialogue"] for line in lines))
+    chosen = {
+        f"{count} trees": [line for line in lines if line["dialogue"] in trees[:count]] for count in (1, 10, 100)
+    } | {f"histories of {turns} turns": histories(lines, turns)[:48] for turns in (5, 15, 29)}
     with TemporaryDirectory() as folder:
         save_model("7M", Path(folder))
-        lines = [json.loads(line) for line in pairs.read_text(encoding="utf-8").splitlines()]
-        trees = list(dict.fromkeys(line["dialogue"] for line in lines))
-        for count in (1, 10, 100):
-            chosen = Path(folder) / "pairs.jsonl"
-            kept = [json.dumps(line) for line in lines if line["dialogue"] in trees[:count]]
-            chosen.write_text("\n".join(kept) + "\n", encoding="utf-8")
-            one = measured("ours, 4 trees a step", Path(folder), chosen, threads)
+        for name, kept in chosen.items():
+            path = Path(folder) / "pairs.jsonl"
+            path.write_text("\n".join(map(json.dumps, kept)) + "\n", encoding="utf-8")
+            one = measured("ours, 4 trees a step", Path(folder), path, threads)
             rate = 1000 * one["seconds"] / one["tokens"]
             print(
-                f"{count:4} trees, {len(kept):5} pairs: {one['tokens']:9,.0f} tokens, {one['seconds']:7.1f} s, "
+                f"{name:22} {len(kept):5} pairs: {one['tokens']:9,.0f} tokens, {one['seconds']:7.1f} s, "
                 f"{rate:.2f} s per 1,000 tokens, {one['memory']:.0f} MB"
             )
+
+
+def histories(lines: Sequence[dict[str, Any]], turns: int) -> list[dict[str, Any]]:
+    """Pairs after so many turns; after 29, of those after 15, whose first 14 come twice: longer ones are rare."""
+    found = [line for line in lines if len(line["prompt"]) == 1 + min(turns, 15)]
+    if turns <= 15:
+        return found
+    return [line | {"prompt": line["prompt"][:-1] + line["prompt"][1:]} for line in found]
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -26,7 +27,7 @@ from transformers import (
 )
 
 from cso.errors import InputError
-from cso.train.attention import BLOCK, Paths, attend
+from cso.train.attention import BLOCK, Paths, attend, attended
 from cso.train.logps import reply_logps
 from cso.train.masks import HIDDEN, block_mask, dense_mask
 from cso.train.pack import build_pack
@@ -142,6 +143,23 @@ def test_queries_are_compared_with_the_keys_on_their_paths_only() -> None:
         (43, 86, [0, 1, 2, *range(43, 86)]),  # the first reply is not on the second's path
         (86, 124, [0, 1, *range(83, 124)]),
     ]
+
+
+def test_gathered_keys_and_values_are_not_kept_for_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered: list[StorageWeakRef] = []
+
+    def spy(query: Tensor, key: Tensor, value: Tensor, *rest: Any, **more: Any) -> Tensor:
+        gathered.extend(StorageWeakRef(each.untyped_storage()) for each in (key, value))
+        return attended(query, key, value, *rest, **more)
+
+    monkeypatch.setattr("cso.train.attention.attended", spy)
+    paths = Paths.of(build_pack([([1, 2, 3], [4] * 40), ([1, 2, 3], [5] * 40)]), size=16)
+    query, key, value = (torch.randn(1, 2, paths.pack.tokens, 4, requires_grad=True) for _ in range(3))
+    out, _ = attend(torch.nn.Module(), query, key, value, None, paths=paths, scaling=1.0)
+    assert len(gathered) == 2 * len(paths.blocks)
+    assert all(each.expired() for each in gathered)
+    out.sum().backward()  # and it has them all the same
+    assert key.grad is not None
 
 
 def test_attention_with_parts_that_paths_does_not_compute_is_refused() -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from transformers import AttentionInterface
 
 from cso.errors import InputError
@@ -36,6 +37,8 @@ class Paths:
 
     pack: Pack
     blocks: list[Block]
+    keys: Tensor  # those of all blocks, one after the other: gathered at once, so that their gradient is as well
+    sizes: list[int]  # how many keys each block has
     _masks: dict[tuple[int | None, torch.dtype], list[Tensor]] = field(
         default_factory=dict[tuple[int | None, torch.dtype], list[Tensor]]
     )
@@ -50,7 +53,7 @@ class Paths:
             stop = min(start + size, pack.tokens)
             above = index[:start][pack.end[:start] > start]
             blocks.append(Block(start, stop, torch.cat([above, index[start:stop]])))
-        return cls(pack, blocks)
+        return cls(pack, blocks, torch.cat([block.keys for block in blocks]), [len(block.keys) for block in blocks])
 
     def masks(self, window: int | None, dtype: torch.dtype) -> list[Tensor]:
         """Of each block, [queries, keys]: what is added to scores. `window` is a layer's, None where it has none."""
@@ -84,19 +87,46 @@ def attend(
 ) -> tuple[Tensor, None]:
     """As transformers calls it: `query` [1, heads, n, size], `key` and `value` with as many heads or fewer."""
     refuse_unknown(others)
-    parts = [
-        attended(
-            query[:, :, block.start : block.stop],
-            key.index_select(2, block.keys),
-            value.index_select(2, block.keys),
-            mask,
-            scaling=scaling,
-            softcap=softcap,
-            dropout=dropout,
-        )
-        for block, mask in zip(paths.blocks, paths.masks(sliding_window, query.dtype), strict=True)
-    ]
+    queries = torch.split(query, [block.stop - block.start for block in paths.blocks], 2)
+    key, value = (for_all_heads(each, query) for each in (key, value))
+    keys, values = key.index_select(2, paths.keys), value.index_select(2, paths.keys)
+    blocks = zip(queries, torch.split(keys, paths.sizes, 2), torch.split(values, paths.sizes, 2), strict=True)
+    masks = paths.masks(sliding_window, query.dtype)
+    with _gathered_again(paths.keys, (key, keys), (value, values)):
+        parts = [
+            attended(*block, mask, scaling=scaling, softcap=softcap, dropout=dropout)
+            for block, mask in zip(blocks, masks, strict=True)
+        ]
     return torch.cat(parts, 2).transpose(1, 2).contiguous(), None
+
+
+def _gathered_again(places: Tensor, *pairs: tuple[Tensor, Tensor]) -> saved_tensors_hooks:
+    """Meanwhile no part of what was gathered is kept for the backward pass, which gathers it once more.
+
+    `pairs`: a tensor, and what of it lies at `places` of its third axis. It is many times as large.
+    """
+
+    known = {  # by address, since these functions live as long as what is kept: nothing here may hold what was gathered
+        gathered.untyped_storage().data_ptr(): (source.detach(), gathered.stride()) for source, gathered in pairs
+    }
+
+    def keep(saved: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        source, stride = known.get(saved.untyped_storage().data_ptr(), (saved, ()))
+        if saved.stride() != stride or saved.shape[:2] != source.shape[:2]:
+            return saved  # no slice of what was gathered
+        start = int(saved.storage_offset()) // saved.shape[3]
+        return source, places[start : start + saved.shape[2]]
+
+    def gather(kept: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+        return kept if isinstance(kept, Tensor) else kept[0].index_select(2, kept[1])
+
+    return saved_tensors_hooks(keep, gather)
+
+
+def for_all_heads(grouped: Tensor, query: Tensor) -> Tensor:
+    """Keys or values [1, heads or fewer, k, size], one for each head of `query`: groups of heads share one."""
+    groups = query.shape[1] // grouped.shape[1]
+    return grouped.repeat_interleave(groups, 1) if groups > 1 else grouped
 
 
 def refuse_unknown(others: Mapping[str, object]) -> None:
@@ -124,8 +154,7 @@ def attended(
 
     `mask` [n, k] is added to scores.
     """
-    if (groups := query.shape[1] // key.shape[1]) > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    key, value = (for_all_heads(each, query) for each in (key, value))
     if softcap is None:
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
     scores = torch.tanh(query @ key.transpose(2, 3) * (scaling / softcap)) * softcap + mask
