@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import cso as cso_apart
+from cso.cli import embedded
 from cso.cli.evaluate import show_difference
 from cso.cli.main import app
 from cso.cli.options import console
@@ -271,6 +272,33 @@ def test_a_study_trains_each_variant_with_each_seed_once(run: Path, model: Path)
     assert "no random.jsonl" in cso("study", "ablation", run, *assignments).stderr
 
 
+def test_the_study_of_rounds_spends_on_two_what_it_spends_on_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, count in (("BASE", 8), ("SEEDS", 4), ("TEST", 4)):
+        monkeypatch.setattr(embedded, name, count)
+    sets = ("search.iterations=3", "train.tokens=1500", "evaluate.per_stage=2", "evaluate.draws=20")
+    told = ("study", "rounds", tmp_path / "run", "--seeds", "1", *(part for each in sets for part in ("--set", each)))
+    done = cso(*told)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "run/studies/rounds"
+    results = json.loads((folder / "results.json").read_text())
+    assert list(results["variants"]) == ["base", "One round", "Round 1 of 2", "Two trainings", "Two rounds"]
+    assert Run.open(folder / "round 2-0").settings.cast.policy.model == str(folder / "models/Round 1 of 2-0")
+    spent = {
+        each: json.loads((folder / f"models/{each}-0/training.json").read_text())
+        for each in results["variants"]
+        if each != "base"
+    }
+    tokens = {each: row["settings"]["tokens"] for each, row in spent.items()}
+    assert tokens == {"One round": 1500, "Round 1 of 2": 750, "Two trainings": 750, "Two rounds": 750}
+    first = str(folder / "models/Round 1 of 2-0")
+    assert (
+        spent["Two rounds"]["settings"]["model"]["name"] == spent["Two trainings"]["settings"]["model"]["name"] == first
+    )
+    assert cso(*told).stdout.count("holds this training already") == 4
+
+
 def test_the_whole_method_is_one_command_and_goes_on_from_what_is_there(model: Path, tmp_path: Path) -> None:
     sets = (f"train.model.name={model}", "train.tokens=3000", "search.iterations=6", "evaluate.per_stage=2")
     told = ("run", "--out", tmp_path / "run", "--limit", "4", *(part for each in sets for part in ("--set", each)))
@@ -283,6 +311,24 @@ def test_the_whole_method_is_one_command_and_goes_on_from_what_is_there(model: P
     again = cso(*told)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("already") == 1 + 2 + 3  # trees, trainings, evaluations
+
+
+def test_a_second_round_is_guided_by_the_first_one_s_model_and_can_be_moved(model: Path, tmp_path: Path) -> None:
+    sets = (f"train.model.name={model}", "train.tokens=2000", "search.iterations=4", "evaluate.per_stage=2")
+    told = ("--limit", "3", "--rounds", "2", *(part for each in sets for part in ("--set", each)))
+    done = cso("run", "--out", tmp_path / "here", *told)
+    assert done.returncode == 0, done.stderr
+    assert "round 2 - round 1" in done.stdout
+    second = Run.open(tmp_path / "here/rounds/2")
+    assert second.settings.cast.policy.model == str(tmp_path / "here/models/cso")
+    assert second.settings.cast.policy.plays == ("strategist",)  # the embedded model has no sentences to say
+    assert json.loads((second.model("cso") / "training.json").read_text())["settings"]["model"]["name"] == str(
+        tmp_path / "here/models/cso"
+    )
+    (tmp_path / "here").rename(tmp_path / "there")
+    again = cso("run", "--out", tmp_path / "there", *told)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("already") == (1 + 2 + 3) + (1 + 1 + 2)  # trees, trainings, evaluations
 
 
 def test_the_help_of_settings_fits_every_command() -> None:

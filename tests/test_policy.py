@@ -11,7 +11,7 @@ import pytest
 from cso.casting import casting, wording
 from cso.corpora import read_corpus
 from cso.dialogue import Dialogue
-from cso.errors import InputError
+from cso.errors import InputError, StoreError
 from cso.evaluate.local import load_local
 from cso.growing import Growing, Grown
 from cso.policy.batching import Batcher
@@ -21,7 +21,7 @@ from cso.settings import EvaluateSettings, ModelSettings, RoleSettings, load_set
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
 from cso.transcript import prompt, read_reply, tag
-from cso.tree import Root, Unexpanded
+from cso.tree import Node, Root, Tree, Unexpanded
 from small_training import save_model
 
 ESC8 = load_taxonomy("esc8")
@@ -131,3 +131,17 @@ def test_another_model_is_another_search(tmp_path: Path) -> None:
     assert wording(settings, ESC8) == before
     save_model(tmp_path / "model", hidden_size=24, num_attention_heads=2)
     assert wording(settings, ESC8) != before
+
+
+def test_a_run_goes_on_after_its_policy_has_been_moved(tmp_path: Path) -> None:
+    here = save_model(tmp_path / "here")
+    told = load_settings(None, [f"cast.policy.model={here}"])
+    run = Run.create(tmp_path / "run", told, ESC8, wording(told, ESC8))
+    run.save_tree(Tree(SEEDS[0], (Node(0, None, Root((SEEDS[0].turns[0],))),)))
+    there = here.rename(tmp_path / "there")
+    moved = load_settings(None, [f"cast.policy.model={there}"])
+    again = Run.create(tmp_path / "run", moved, ESC8, wording(moved, ESC8))
+    assert again.has_tree(SEEDS[0])
+    without = load_settings(None, [])
+    with pytest.raises(StoreError, match=r"cast\.policy\.model: a model there"):
+        Run.create(tmp_path / "run", without, ESC8, wording(without, ESC8))

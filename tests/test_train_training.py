@@ -15,6 +15,7 @@ from cso.errors import InputError, StoreError
 from cso.settings import ModelSettings, PackingSettings
 from cso.taxonomy import load_taxonomy
 from cso.train import OBJECTIVES, merge_adapter, read_examples, train
+from cso.train.backbone import model_place
 from cso.train.examples import Example
 from small_training import furthest, rows, save_model, save_pairs, settings, tokenizer, weights
 
@@ -126,6 +127,15 @@ def test_a_training_that_is_done_is_left_as_it_is(model: Path, pairs: Path, tmp_
     assert again.log == first.log
 
 
+def test_a_model_that_has_been_moved_is_the_same_model(pairs: Path, tmp_path: Path) -> None:
+    here = save_model(tmp_path / "here")
+    train(pairs, tmp_path / "out", settings(here))
+    there = here.rename(tmp_path / "there")
+    notes: list[str] = []
+    train(pairs, tmp_path / "out", settings(there), say=notes.append)
+    assert any("done" in note for note in notes)
+
+
 def test_another_training_does_not_go_on_from_this_one(model: Path, pairs: Path, tmp_path: Path) -> None:
     train(pairs, tmp_path / "out", settings(model))
     with pytest.raises(StoreError, match=r"learning_rate: 0.003 there, 0.001 now"):
@@ -232,6 +242,13 @@ def test_a_model_that_is_not_there(pairs: Path, tmp_path: Path) -> None:
         train(pairs, tmp_path / "out", settings(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=r"model a+: expected `tiny`, a folder with config.json"):
         train(pairs, tmp_path / "out", settings(Path("a" * 5000)))
+    for name in ("no/such/folder", "./nothing"):  # no name on a hub: nobody is asked
+        with pytest.raises(InputError, match="found no such folder"):
+            model_place(name)
+    with pytest.raises(InputError, match="found a file"):
+        model_place(str(pairs))
+    with pytest.raises(InputError, match="found a folder without config"):
+        model_place(str(tmp_path))
 
 
 def test_a_tokenizer_without_chat_template(pairs: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ LATER = (
 def shaping(settings: Settings) -> dict[str, Any]:
     """The settings that shape a tree: neither endpoints, prices and limits, nor what is asked ahead or extracted.
 
+    A policy's model goes by its files, which `wording` knows, and not by where they lie: a run can be moved.
     What `LATER` names is left out where it is at its default, so that trees from before it are still this run's.
     """
     content, default = (
@@ -28,6 +29,8 @@ def shaping(settings: Settings) -> dict[str, Any]:
         )
         for each in (settings, Settings())
     )
+    if settings.cast.policy.model is not None:
+        content["cast"]["policy"]["model"] = "a model"
     for role in content["cast"].values():
         if isinstance(role, dict):
             for name in ("base_url", "api_key_env", "price"):

@@ -65,7 +65,7 @@ def prepare(screen: Console, folder: Path, said: list[str], *, also: bool = True
     _grow(seeds, folder, shaping, random=True)
     if also:
         _grow(seeds, laboratory.judge_selected, ["search.judge_selected=true", *shaping])
-        _grow(seeds, laboratory.contrast, [f"search.iterations={CONTRASTED}", *shaping], contrast=True)
+        _grow(seeds, laboratory.contrast, [*shaping, f"search.iterations={CONTRASTED}"], contrast=True)
     return laboratory
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def load_tokenizer(settings: ModelSettings, say: Callable[[str], None]) -> PreTr
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=settings.trust_remote_code)
     except _UNLOADABLE as error:
-        raise InputError(_unloadable(settings.name, error)) from error
+        raise InputError(_unloadable(settings.name, str(error))) from error
     if tokenizer.chat_template is None:
         raise InputError(
             f"model {settings.name}: its tokenizer has no chat template; take an instruct model, or save a template "
@@ -103,7 +104,7 @@ def load_backbone(
             trust_remote_code=told.trust_remote_code,
         )
     except _UNLOADABLE as error:
-        raise InputError(_unloadable(told.name, error)) from error
+        raise InputError(_unloadable(told.name, str(error))) from error
     check_whole(told.name, info)
     if told.attention == "auto" and device.type != "cuda" and base._supports_attention_backend:  # pyright: ignore
         base.set_attn_implementation(PATHS)
@@ -156,8 +157,19 @@ def in_bf16(settings: ModelSettings, device: torch.device) -> bool:
 
 
 def model_place(name: str, say: Callable[[str], None] = lambda _: None) -> str:
-    """The folder or hub name that loads: `tiny` is made where it is not there yet."""
-    return str(tiny_folder(name, say)) if is_tiny(name) else name
+    """The folder or hub name that loads: `tiny` is made where it is not there yet.
+
+    Raises InputError for what can be no name on a hub, and is no folder that holds a model.
+    """
+    if is_tiny(name):
+        return str(tiny_folder(name, say))
+    place = Path(name)
+    there = is_folder(name)
+    if there and not any((place / each).is_file() for each in ("config.json", "adapter_config.json")):
+        raise InputError(_unloadable(name, "found a folder without config.json"))
+    if not there and (os.path.exists(name) or name.startswith((".", "~", "/")) or name.count("/") > 1):
+        raise InputError(_unloadable(name, "found a file" if os.path.exists(name) else "found no such folder"))
+    return name
 
 
 def version_of(settings: ModelSettings) -> str:
@@ -176,7 +188,7 @@ def _config(settings: ModelSettings, place: str) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(place, trust_remote_code=settings.trust_remote_code)
     except _UNLOADABLE as error:
-        raise InputError(_unloadable(settings.name, error)) from error
+        raise InputError(_unloadable(settings.name, str(error))) from error
 
 
 def check_whole(name: str, info: Mapping[str, Any]) -> None:
@@ -199,14 +211,13 @@ def _check(name: str, config: PretrainedConfig) -> None:
         )
 
 
-def _unloadable(name: str, error: Exception) -> str:
+def _unloadable(name: str, why: str) -> str:
     place = Path(name)
     if is_folder(place) and (place / "training.json").exists() and not (place / "README.md").exists():
         return f"model {name}: its training has not come to its end; the same `cso train` goes on with it"
     if is_folder(place) and (place / "adapter_config.json").exists():
         return f"model {name}: holds an adapter only; fold it into its model first (`--merge` when it is trained)"
-    reason = str(error).strip().split("\n")[0]
     return (
         f"model {name}: expected `tiny`, a folder with config.json, safetensors and tokenizer, or a name on the "
-        f"Hugging Face hub; {reason}"
+        f"Hugging Face hub; {' '.join(why.split())}"
     )

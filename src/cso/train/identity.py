@@ -103,6 +103,8 @@ def _read(path: Path) -> Identity:
 
 def _differences(there: Identity, now: Identity) -> list[str]:
     old, new = flat(there), flat(now)
+    if old.get("model") == new.get("model"):  # the same files, wherever they lie
+        old["settings.model.name"] = new["settings.model.name"]
     return [
         f"{key}: {old.get(key)} there, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)
     ]
