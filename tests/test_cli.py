@@ -36,7 +36,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def test_search_and_extract_on_the_embedded_cast(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done = cso("search", "bundled", "--out", run, "--limit", 4, "--set", "search.iterations=40")
+    done = cso("search", "bundled", "--out", run, "--limit", 4, "--set", "search.iterations=25")
     assert done.returncode == 0, done.stderr
     assert "4 of 4 trees grown" in done.stdout
     assert "stand-in" in done.stdout
@@ -59,8 +59,9 @@ def test_search_and_extract_on_the_embedded_cast(tmp_path: Path) -> None:
 
 
 def test_the_embedded_cast_grows_the_same_bytes_twice(tmp_path: Path) -> None:
+    few = ("--limit", 3, "--set", "search.iterations=30")
     for name in ("one", "two"):
-        assert cso("search", "bundled", "--out", tmp_path / name, "--limit", 3).returncode == 0
+        assert cso("search", "bundled", "--out", tmp_path / name, *few).returncode == 0
     assert trees(tmp_path / "one") == trees(tmp_path / "two")
 
 
@@ -174,10 +175,22 @@ def test_a_budget_stops_the_run_and_a_higher_one_goes_on(
     assert trees(run) == plain
 
 
+def test_a_limit_of_calls_stops_the_embedded_cast_as_well(tmp_path: Path) -> None:
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    asked = ["search", "bundled", "--limit", 1, "--set", "search.iterations=2", "--out"]
+    stopped = cso(*asked, run, "--max-calls", 20)
+    assert (stopped.returncode, stopped.stderr.count("limits.max_calls = 20 is reached")) == (3, 1)
+    assert "20 calls" in stopped.stdout
+    assert sum(path.read_bytes().count(b"\n") for path in (run / "answers").iterdir()) == 20
+    assert cso(*asked, run).returncode == cso(*asked, whole).returncode == 0
+    assert trees(run) == trees(whole)
+
+
 def test_a_cost_limit_without_a_price_is_a_mistake(tmp_path: Path) -> None:
     done = search(tmp_path / "run", "http://127.0.0.1:9/v1", "--max-cost", 1)
     assert done.returncode == 2
     assert "the price of test-judge, test-seeker, test-strategist, test-supporter is not known" in done.stderr
+    assert "trees grown" not in done.stdout  # nothing has begun
 
 
 def test_a_dry_run_asks_nobody(tmp_path: Path) -> None:

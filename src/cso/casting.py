@@ -52,12 +52,27 @@ def _sum(one: float | None, other: float | None) -> Any:
 
 
 @dataclass(slots=True)
+class Quota:
+    """Calls of roles that are no chat models: what they may be in all, None being without limit."""
+
+    most: int | None = None
+    taken: int = 0
+
+    def take(self) -> None:
+        """Count one. Raises BudgetSpent where there are none left."""
+        if self.most is not None and self.taken >= self.most:
+            raise BudgetSpent(f"limits.max_calls = {self.most} is reached; raise it to go on from here")
+        self.taken += 1
+
+
+@dataclass(slots=True)
 class Casting:
     """The casts of a run, one a dialogue, with what they have been asked."""
 
     run: Run
     play: Play
     budget: Budget | None = None
+    quota: Quota = field(default_factory=Quota)  # where there is no budget
     _answers: dict[str, Answers] = field(default_factory=dict[str, Answers])
     _casts: dict[str, Cast] = field(default_factory=dict[str, Cast])
     _dismissed: list[Answers] = field(default_factory=list[Answers])  # with calls on their way
@@ -93,10 +108,12 @@ class Casting:
         self._reused += answers.reused
 
     def paid(self) -> Spent:
-        """What counts against the limits: the calls of chat models."""
-        usage = self.budget.usage.values() if self.budget else ()
+        """What counts against the limits: the calls of chat models, or of the embedded cast."""
+        if self.budget is None:
+            return Spent(self.quota.taken)
+        usage = self.budget.usage.values()
         into, out = sum(use.prompt_tokens for use in usage), sum(use.completion_tokens for use in usage)
-        return Spent(sum(use.calls for use in usage), 0, into, out, self.budget.cost if self.budget else None)
+        return Spent(sum(use.calls for use in usage), 0, into, out, self.budget.cost)
 
     def spent(self) -> Spent:
         """What has been asked so far."""
@@ -117,7 +134,12 @@ async def casting(run: Run) -> AsyncGenerator[Casting]:
     if settings.cast.kind == "corpus":
         world = corpus_world(run)
         name = f"corpus_cast {world.fingerprint}"
-        yield Casting(run, _with_policy(run, lambda seed, answers: remembered(world.cast(seed), answers, name)))
+        quota = Quota(settings.limits.max_calls)
+
+        def play(seed: Dialogue, answers: Answers) -> Cast:
+            return remembered(world.cast(seed), answers, name, quota.take)
+
+        yield Casting(run, _with_policy(run, play), quota=quota)
         return
     async with limited(settings.limits, prices(settings.cast)) as (endpoints, budget):
         chats: dict[Role, list[Chat]] = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from cso.casting import Spent, casting, wording
+from cso.casting import casting, wording
 from cso.cli.estimate import estimate
 from cso.cli.options import Assignments, BaseUrl, Config, Model, assignments, console, need
 from cso.cli.progress import SearchProgress
@@ -113,13 +113,14 @@ def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Setti
 def _search(screen: Console, run: Run, seeds: Sequence[Dialogue], mirror: Mirror | None = None) -> int:
     """Grow what is not there yet; the number of trees that failed."""
     pending = [seed for seed in seeds if not run.has_tree(seed)]
+    place = mirror.address if mirror else str(run.folder)
     if len(pending) < len(seeds):
-        screen.print(f"{len(seeds) - len(pending)} of {len(seeds)} trees are in {run.folder} already")
+        screen.print(f"{len(seeds) - len(pending)} of {len(seeds)} trees are in {place} already")
     if not pending:
         return 0
     if run.settings.cast.kind == "corpus":
         screen.print(STAND_IN_NOTICE)
-    outcome = Outcome(screen, run, len(pending), mirror.address if mirror else str(run.folder))
+    outcome = Outcome(screen, run, len(pending), place)
     try:
         if run.settings.search.executor == "ray":
             _on_ray(run, pending, outcome, mirror)
@@ -137,9 +138,9 @@ class Outcome:
         self._screen, self._wanted, self._place = screen, wanted, place
         self._kinds: Counter[str] = Counter()
         self.failed: list[Grown] = []
-        self.spent: Callable[[], object] = lambda: Spent()
+        self.spent: Callable[[], object] | None = None  # until the roles are filled
         self.progress = SearchProgress(
-            screen, trees=wanted, iterations=run.settings.search.iterations, spent=lambda: self.spent()
+            screen, trees=wanted, iterations=run.settings.search.iterations, spent=lambda: self.spent and self.spent()
         )
 
     def grown(self, tree: Grown) -> None:
@@ -149,6 +150,9 @@ class Outcome:
         self.progress.grown(tree)
 
     def show(self) -> None:
+        """Nothing where it has not begun."""
+        if self.spent is None:
+            return
         say, trees = self._screen.print, self._kinds["root"]
         say(
             f"{trees - len(self.failed)} of {self._wanted} trees grown: {self._kinds.total()} nodes, "

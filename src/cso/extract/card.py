@@ -24,8 +24,10 @@ def card(
     *,
     origin: Mapping[str, str],
     figure: str | None,
+    supports: bool = True,
 ) -> str:
-    """The card's Markdown. `rows` has the size of each configuration, the default one first; `figure` is a path.
+    """The card's Markdown. `rows` has the size of each configuration, the default one first; `figure` is a path;
+    `supports`: whether the conversations are with people in distress.
 
     Configurations without rows are not named to `load_dataset`, which refuses to load nothing.
     """
@@ -42,6 +44,7 @@ def card(
         settings=settings.model_dump(),
         origin=origin,
         figure=figure,
+        supports=supports,
         cell=_cell,
         count=_count,
         mean=_mean,

@@ -85,7 +85,9 @@ def write_preferences(
     figures = _write_figures(folder, numbers)
     files += [*figures, folder / "README.md"]
     figure = f"{_FIGURE}.png" if figures else None
-    write_text(files[-1], card(numbers, sizes, made.dropped, settings, origin=origin.notes, figure=figure))
+    supports = origin.taxonomy.supports
+    told = card(numbers, sizes, made.dropped, settings, origin=origin.notes, figure=figure, supports=supports)
+    write_text(files[-1], told)
     return Written(tuple(files), numbers, figures=bool(figures))
 
 

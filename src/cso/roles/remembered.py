@@ -14,9 +14,12 @@ from cso.search.cast import Cast, Utterance
 from cso.taxonomy import Strategy
 
 
-def remembered(cast: Cast, answers: Answers, name: str) -> Cast:
-    """`cast`, asked each question once. `name` stands for who plays it, in the place of a model's name."""
-    memory = _Memory(cast, answers, name)
+def remembered(cast: Cast, answers: Answers, name: str, take: Callable[[], None] = lambda: None) -> Cast:
+    """`cast`, asked each question once. `name` stands for who plays it, in the place of a model's name.
+
+    `take` is called before each new question; what it raises, whoever asked gets.
+    """
+    memory = _Memory(cast, answers, name, take)
     return Cast(memory.seeker, memory.supporter, memory.strategist, memory.judge)
 
 
@@ -25,6 +28,7 @@ class _Memory:
     cast: Cast
     answers: Answers
     name: str
+    take: Callable[[], None]
 
     async def seeker(self, history: Dialogue, *, sample: int = 0) -> Utterance:
         async def ask() -> JSON:
@@ -65,6 +69,7 @@ class _Memory:
         question = {"role": role, "model": self.name, "sample": sample, "strategy": by, "history": said}
 
         async def answer() -> Completion:
+            self.take()
             return Completion(json.dumps(await ask(), ensure_ascii=False))
 
         return (await self.answers.ask(question, answer)).text
