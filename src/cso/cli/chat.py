@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cso.casting import embedded_backbone
 from cso.chat import Conversation, EndpointSpeaker, Screen, Session, Speaker
-from cso.cli.options import Assignments, console, need
+from cso.cli.options import Assignments, console, need, quiet
 from cso.dialogue import Dialogue
 from cso.errors import InputError
 from cso.files import is_folder
@@ -127,14 +127,11 @@ def _speaker(
 
 def _local(screen: Console, settings: Settings, place: str, taxonomy: Taxonomy, run: Run | None) -> Speaker:
     need("talking to a model in this process", ("torch", "transformers", "accelerate", "peft"))
-    from transformers.utils import logging  # here, like the next, because they take seconds to import
-
-    from cso.chat.local import ADVICE, LocalSpeaker
+    from cso.chat.local import ADVICE, LocalSpeaker  # here, like the next, because they take seconds to import
     from cso.evaluate.local import load_local
     from cso.train.memory import memory_advice
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    quiet()
     told = settings.train.model.model_copy(update={"name": place})
     told = told if run is None else embedded_backbone(told, run, screen.print)
     with memory_advice(ADVICE):

@@ -13,7 +13,7 @@ from rich.table import Table
 import cso.evaluate
 from cso.casting import embedded_backbone
 from cso.cli.numbers import percent, plain
-from cso.cli.options import Assignments, Config, console, need
+from cso.cli.options import Assignments, Config, console, need, quiet
 from cso.cli.progress import counting
 from cso.corpora import bundled_corpora, read_corpus
 from cso.errors import InputError
@@ -111,7 +111,7 @@ def evaluated(
         need("evaluating a model in this process", ("torch", "transformers", "accelerate", "peft"))
         if settings.evaluate.executor == "ray":
             need("evaluate.executor=ray", ("ray",), extra="ray")
-        _quiet()
+        quiet()
         told = embedded_backbone(told, run, screen.print)
     else:
         player = settings.cast.default
@@ -205,10 +205,3 @@ def _words(value: float | Interval | None) -> str:
             return percent(value)
         case share:
             return f"{100 * share:.1f}"
-
-
-def _quiet() -> None:
-    from transformers.utils import logging  # here, because it takes seconds to import
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()

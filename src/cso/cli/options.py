@@ -42,6 +42,14 @@ def console() -> Console:
     return out
 
 
+def quiet() -> None:
+    """No bars and warnings of transformers: what a user is to know, the commands say."""
+    from transformers.utils import logging  # here, because it takes seconds to import
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
 def need(what: str, packages: Sequence[str], *, extra: str = "train") -> None:
     """Raises InputError, saying how to install them, where packages are missing that `what` needs."""
     missing = [package for package in packages if find_spec(package) is None]

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cso.casting import casting, wording
 from cso.cli.estimate import estimate
-from cso.cli.options import Assignments, BaseUrl, Config, Model, assignments, console, need
+from cso.cli.options import Assignments, BaseUrl, Config, Model, assignments, console, need, quiet
 from cso.cli.progress import SearchProgress
 from cso.corpora import read_corpus
 from cso.corpus_cast import STAND_IN_NOTICE
@@ -56,6 +56,9 @@ def search(
         f"{key}={value}" for key, value in budgets.items() if value is not None
     ]
     settings = load_settings(config, said)
+    if settings.cast.policy.model is not None:
+        need("cast.policy", ("torch", "transformers", "accelerate"))
+        quiet()
     taxonomy = load_taxonomy(settings.taxonomy)
     screen = console()
     dialogues = read_seeds(screen, seeds, taxonomy, settings)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from cso.casting import embedded_backbone
-from cso.cli.options import Assignments, Config, console, need
+from cso.cli.options import Assignments, Config, console, need, quiet
 from cso.cli.progress import TrainProgress
 from cso.cli.variants import preferences as preferences_for
 from cso.errors import InputError
@@ -74,12 +74,10 @@ def _train(
     restart: bool,
 ) -> None:
     from torch import distributed  # here, like the next, because they take seconds to import
-    from transformers.utils import logging
 
     from cso.train import is_merged, merge_adapter, train
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    quiet()
     first = os.environ.get("RANK", "0") == "0"
     with TrainProgress(screen if first else Console(quiet=True)) as progress:
         progress.say(f"training {told.model.name} by {told.objective} ({told.tuning}) on {source}")

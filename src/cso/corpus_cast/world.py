@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -45,15 +46,16 @@ class World:
         self, dialogues: Sequence[Dialogue], taxonomy: Taxonomy, found: Sequence[Moment], *, seed: int
     ) -> None:
         """Use `World.fit`, which finds the moments."""
+
+        def policy_without(fold: int | None) -> Policy:
+            """What is learned from all folds but one; from all where that is None."""
+            return Policy.fit([each for each in found if self._folds[each.dialogue] != fold], len(taxonomy))
+
         self._places = places_in(taxonomy)
         self._numbers = {dialogue.id: number for number, dialogue in enumerate(dialogues)}
         self._texts = {_texts(dialogue): number for number, dialogue in enumerate(dialogues)}
         self._folds = _folds([dialogue.id for dialogue in dialogues], seed)
-        self._unseen = [
-            Policy.fit([moment for moment in found if self._folds[moment.dialogue] != fold], len(taxonomy))
-            for fold in range(min(FOLDS, len(dialogues)))
-        ]
-        self._policy = Policy.fit(found, len(taxonomy))
+        self._policy = cache(policy_without)  # most searches need a few of them only
         compared = [text for moment in found for text in (moment.past.heard[-1], moment.reply)]
         terms = Terms.fit(compared, longest=1, commonest=COMMONEST)
         self._archive = Archive(found, [_topic(dialogue) for dialogue in dialogues], terms)
@@ -91,7 +93,7 @@ class World:
                 number = self._numbers.get(dialogue)
             case None:
                 number = None
-        policy = self._policy if number is None else self._unseen[self._folds[number]]
+        policy = self._policy(None if number is None else self._folds[number])
         allowed = np.flatnonzero(self._archive.dialogue != (-1 if number is None else number))
         return Cast(
             seeker=CorpusSeeker(self._archive, allowed, self._places, self._earliest, self._latest),
