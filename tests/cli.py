@@ -1,4 +1,4 @@
-"""`cso` as a user types it, in a process of its own, and a server that answers by a pure function."""
+"""`cso` as a user types it, in a process of its own or in this one, and a server that answers by a pure function."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from typer.testing import CliRunner
+
+from cso.cli.main import app
+from cso.errors import CsoError
 from cso.llm.chat import Message, Request
 from cso.llm.scripted import ScriptedChat
 from server import Call, Reply, completion
@@ -33,6 +37,22 @@ def cso(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess
     return subprocess.run(
         command(*arguments), capture_output=True, text=True, timeout=timeout, env=environment(), check=False
     )
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def cso_here(*arguments: object, typed: str | None = None) -> Done:
+    """The command in this process, where what takes seconds to import is there; a user's mistake as its one line."""
+    done = CliRunner().invoke(app, list(map(str, arguments)), input=typed, env={"COLUMNS": "200"})
+    if isinstance(done.exception, CsoError):
+        return Done(2, done.stdout, str(done.exception))
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Done(done.exit_code, done.stdout, done.stderr)
 
 
 def by_models(base_url: str, **more: Any) -> list[str]:

@@ -6,18 +6,15 @@ import html.parser
 import json
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from typer.testing import CliRunner
 
 from cli import cso as cso_apart
+from cli import cso_here as cso
 from cso.cli import embedded
 from cso.cli.evaluate import show_difference
-from cso.cli.main import app
 from cso.cli.options import console
 from cso.corpora import read_corpus
-from cso.errors import CsoError
 from cso.evaluate.intervals import Difference
 from cso.settings import Settings
 from cso.store import Run
@@ -44,22 +41,6 @@ def run(tmp_path: Path) -> Path:
     save_pairs(there.preferences / "pairs.jsonl", trees=8)
     save_pairs(there.preferences / "sft.jsonl", trees=8)
     return there.folder
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def cso(*arguments: object) -> Done:
-    """The command in this process, where the libraries that take seconds to import are there already."""
-    done = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "200"})
-    if isinstance(done.exception, CsoError):
-        return Done(2, done.stdout, str(done.exception))
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return Done(done.exit_code, done.stdout, done.stderr)
 
 
 class Texts(html.parser.HTMLParser):

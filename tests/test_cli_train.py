@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import command, cso, environment
+from cli import command, cso, cso_here, environment
 from cso.settings import Settings
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
@@ -77,7 +77,7 @@ def test_preferences_of_one_s_own_need_no_run(model: Path, tmp_path: Path) -> No
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = tmp_path / "elsewhere"
-    done = cso("train", out, "--preferences", path, "--name", "ours", "--merge", *told(model)[:2])
+    done = cso_here("train", out, "--preferences", path, "--name", "ours", "--merge", *told(model)[:2])
     assert done.returncode == 0, done.stderr
     assert (out / "models" / "ours" / "adapter_model.safetensors").exists()
     assert (out / "models" / "ours" / "merged" / "model.safetensors").exists()
@@ -139,15 +139,15 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_ends_in_one_line(mistake: str, run: Path, model: Path) -> None:
     arguments, complaint = MISTAKES[mistake]
-    failed = cso("train", run, "--model", model, *arguments)
+    failed = cso_here("train", run, "--model", model, *arguments)
     assert failed.returncode == 2
     assert complaint in failed.stderr
-    assert "Traceback" not in failed.stderr
+    assert "\n" not in failed.stderr
 
 
 def test_a_run_without_preferences_says_what_makes_them(run: Path, model: Path) -> None:
     shutil.rmtree(run / "preferences")
-    failed = cso("train", run, "--model", model)
+    failed = cso_here("train", run, "--model", model)
     assert failed.returncode == 2
     assert f"`cso extract {run}` makes it" in failed.stderr
 
@@ -155,7 +155,7 @@ def test_a_run_without_preferences_says_what_makes_them(run: Path, model: Path) 
 def test_preferences_of_another_taxonomy_are_refused(run: Path, model: Path) -> None:
     path = run / "preferences" / "pairs.jsonl"
     path.write_text(path.read_text().replace("Affirmation", "Applause"))
-    failed = cso("train", run, "--model", model)
+    failed = cso_here("train", run, "--model", model)
     assert failed.returncode == 2
     assert "taxonomy" in failed.stderr
 
@@ -167,7 +167,7 @@ def test_two_trainings_do_not_share_a_folder(run: Path, model: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code, str(folder / "lock")], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        failed = cso("train", run, "--model", model)
+        failed = cso_here("train", run, "--model", model)
         holder.kill()
     assert failed.returncode == 2
     assert "another process is at work" in failed.stderr

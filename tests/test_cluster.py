@@ -31,6 +31,7 @@ from cso.settings import EvaluateSettings, LimitSettings, RaySettings, load_sett
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
 from small_training import save_model
+from worker import Worker
 
 ray: Any = import_module("ray")
 ESC8 = load_taxonomy("esc8")
@@ -162,28 +163,6 @@ def actors() -> list[int]:
             if "ray::SearchActor" in " ".join(process.cmdline()):
                 found.append(process.pid)
     return found
-
-
-class Worker:
-    """Squares numbers; dies of -1, has spent its share at -2. In place 0 it can pay for three only."""
-
-    def __init__(self, place: int, opening: str) -> None:
-        self.place, self.opening = place, opening
-        self.given = 0
-
-    async def open(self) -> None:
-        if self.opening == "wrong":
-            raise InputError("this is wrong")
-        if self.opening == "deadly":
-            os._exit(1)
-
-    async def work(self, number: int) -> int:
-        self.given += 1
-        if number == -1:
-            os._exit(1)
-        if number == -2 or (self.place == 0 and self.given > 3):
-            raise BudgetSpent("limits.max_calls = 3 is reached")
-        return number**2
 
 
 def crew(opening: str = "", *, at_once: int = 2) -> Crew[int]:

@@ -9,21 +9,19 @@ import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from typer.testing import CliRunner
 
 import hub as hub_server
 from cli import KEY
 from cli import cso as cso_apart
-from cso.cli.main import app
+from cli import cso_here as cso
 from cso.corpora import read_corpus
-from cso.errors import CsoError
 from cso.extract import extract
 from cso.extract.write import Origin, write_preferences
 from cso.files import write_text
@@ -58,22 +56,6 @@ DATASET = [
 ]
 VIEWS = ("pairs", "kto", "sft")
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def cso(*arguments: object) -> Done:
-    """The command in this process; a user's mistake as the program's one line."""
-    done = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "200"})
-    if isinstance(done.exception, CsoError):
-        return Done(2, done.stdout, str(done.exception))
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return Done(done.exit_code, done.stdout, done.stderr)
 
 
 def grown(folder: Path, settings: Settings, seeds: Sequence[Any]) -> Run:

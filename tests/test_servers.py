@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from cli import ROLES, answer
-from cso.cli.main import app
+from cli import cso_here as cso
 from cso.corpora import read_corpus
-from cso.errors import CsoError
 from cso.settings import Settings
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
@@ -28,22 +26,6 @@ pytestmark = pytest.mark.slow
 ESC8 = load_taxonomy("esc8")
 FREE = ("--choose", "free", "--set", "evaluate.per_stage=3", "--set", "evaluate.max_tokens=40")
 LINES = "I lost my job last week.\nNobody calls me any more.\nMaybe I should go for a walk.\n"
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def cso(*arguments: object, typed: str | None = None) -> Done:
-    """The command in this process, what is typed coming from a pipe."""
-    done = CliRunner().invoke(app, list(map(str, arguments)), input=typed, env={"COLUMNS": "200"})
-    if isinstance(done.exception, CsoError):
-        return Done(2, done.stdout, str(done.exception))
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return Done(done.exit_code, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
