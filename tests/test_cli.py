@@ -7,13 +7,14 @@ import re
 import signal
 import subprocess
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyarrow import parquet
 
-from cli import KEY, answer, by_models, command, cso, environment, questions, trees
+from cli import KEY, answer, by_models, command, cso, cso_here, environment, questions, trees
 from server import Call, Reply, Server, completion, failure
 
 pytestmark = pytest.mark.slow
@@ -291,6 +292,10 @@ strategies:
   - {name: Hint, definition: Point to the next small step.}
   - {name: Show, definition: Work one step out aloud.}
 """
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert cso_here("--version").stdout == f"{metadata.version('chain-of-strategy')}\n"
 
 
 def test_a_taxonomy_of_ones_own_goes_the_whole_way(tmp_path: Path) -> None:

@@ -131,6 +131,8 @@ def test_a_fetched_run_keeps_what_was_heard_since_and_is_never_mixed_with_anothe
     with pytest.raises(StoreError, match="found a run with other settings"):
         cli.fetch(f"file://{other.folder}", here)
     assert Run.open(here).settings == there.settings
+    with pytest.raises(InputError, match="expected an address such as s3"):
+        cli.fetch("", here)
     with pytest.raises(StoreError, match="found 0 other files"):
         cli.fetch(f"file://{tmp_path}/nowhere", tmp_path / "new")
 

@@ -290,6 +290,7 @@ def test_settings_and_taxonomies_come_back_from_their_files(tmp_path: Path) -> N
         ("search.ends=[", "not valid YAML"),
         ("cast.kind=human", "cast.kind"),
         ("search.exploration=.nan", "search.exploration"),
+        ("cast.default.base_url=[a, 3]", "cast.default.base_url.1: Input should be a valid string"),
     ],
 )
 def test_a_setting_that_does_not_exist_or_fit_is_named(said: str, complaint: str) -> None:

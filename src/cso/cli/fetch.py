@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cso.cli.options import console, need
-from cso.errors import StoreError
+from cso.errors import InputError, StoreError
 from cso.files import locked, write_text
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def fetch(
 ) -> None:
     """Copy a run from an address into a folder; answers that were added there since stay."""
     need("cso fetch", ("fsspec",), extra="ray")
+    if "://" not in address:
+        raise InputError(f"{address!r}: expected an address such as s3://bucket/run or file:///folder/run")
     from cso.cluster.mirror import Mirror  # here, because it needs the extra
 
     screen = console()

@@ -65,9 +65,13 @@ def settings_from(values: Mapping[str, Any], *, source: str, base: Settings | No
         raise InputError(f"{source}: " + "; ".join(map(_complaint, error.errors()))) from None
 
 
+_TYPES = ("str", "int", "float", "bool")
+
+
 def _complaint(error: ErrorDetails) -> str:
     """What is wrong with a setting, and what was found; not where that may be a key."""
-    place = ".".join(map(str, error["loc"]))
+    names = [part for part in map(str, error["loc"]) if part not in _TYPES and "[" not in part]
+    place = ".".join(names)  # without the types that were tried
     if error["type"] == "extra_forbidden":
         return f"{place}: there is no such setting"
     if "key" in place or "url" in place:
