@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -160,6 +161,58 @@ def test_gathered_keys_and_values_are_not_kept_for_the_backward_pass(monkeypatch
     assert all(each.expired() for each in gathered)
     out.sum().backward()  # and it has them all the same
     assert key.grad is not None
+
+
+@pytest.mark.parametrize(("dropout", "bf16"), [(0.0, False), (0.5, False), (0.0, True)])
+def test_gradients_are_those_of_attending_once(dropout: float, bf16: bool) -> None:
+    paths = Paths.of(build_pack([([1, 2, 3], [4] * 40), ([1, 2, 3], [5] * 40)]), size=16)
+    shapes = [(1, heads, paths.pack.tokens, 8) for heads in (4, 2, 2)]
+    tensors = [torch.randn(shape, requires_grad=True) for shape in shapes]
+    weights = torch.randn(1, paths.pack.tokens, 4, 8)
+
+    def by_autograd(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        parts = [
+            attended(
+                query[:, :, block.start : block.stop],
+                key[:, :, block.keys],
+                value[:, :, block.keys],
+                mask,
+                scaling=0.5,
+                dropout=dropout,
+            )
+            for block, mask in zip(paths.blocks, paths.masks(None, query.dtype), strict=True)
+        ]
+        return torch.cat(parts, 2).transpose(1, 2)
+
+    def ours(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return attend(torch.nn.Module(), query, key, value, None, paths=paths, scaling=0.5, dropout=dropout)[0]
+
+    found: list[tuple[Tensor, ...]] = []
+    for attention in (ours, by_autograd):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            out = attention(*tensors)
+        torch.rand(3)  # whatever is drawn in between
+        found.append((out, *torch.autograd.grad((out * weights).sum(), tensors)))
+        found[-1] += (torch.rand(3),)  # what is drawn afterwards is not disturbed
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one.float(), other.float(), atol=2e-2 if bf16 else 1e-6)
+
+
+def test_gradient_checkpointing_changes_nothing() -> None:
+    model = model_of("llama").double()
+    model.set_attn_implementation("paths")
+    model.train()
+    pack = build_pack(tree())
+    gradients: list[list[Tensor]] = []
+    for checkpointing in (False, True):
+        if checkpointing:
+            with warnings.catch_warnings(action="ignore"):  # transformers 6 will call it otherwise
+                model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.zero_grad()
+        reply_logps(model, pack, model)[0].sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
+    assert all(torch.allclose(one, other, atol=1e-9) for one, other in zip(*gradients, strict=True))
 
 
 def test_attention_with_parts_that_paths_does_not_compute_is_refused() -> None:

@@ -6,14 +6,17 @@ the lengths of paths, as if replies were computed one after the other, and not w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from transformers import AttentionInterface
 
 from cso.errors import InputError
@@ -31,14 +34,16 @@ class Block(NamedTuple):
     keys: Tensor  # [k], rising
 
 
+Blocks = Sequence[tuple[Block, Tensor]]  # each with what is added to its scores
+Attended = Callable[..., Tensor]
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
     """What each query of a pack sees: the nodes on its path."""
 
     pack: Pack
     blocks: list[Block]
-    keys: Tensor  # those of all blocks, one after the other: gathered at once, so that their gradient is as well
-    sizes: list[int]  # how many keys each block has
     _masks: dict[tuple[int | None, torch.dtype], list[Tensor]] = field(
         default_factory=dict[tuple[int | None, torch.dtype], list[Tensor]]
     )
@@ -53,7 +58,7 @@ class Paths:
             stop = min(start + size, pack.tokens)
             above = index[:start][pack.end[:start] > start]
             blocks.append(Block(start, stop, torch.cat([above, index[start:stop]])))
-        return cls(pack, blocks, torch.cat([block.keys for block in blocks]), [len(block.keys) for block in blocks])
+        return cls(pack, blocks)
 
     def masks(self, window: int | None, dtype: torch.dtype) -> list[Tensor]:
         """Of each block, [queries, keys]: what is added to scores. `window` is a layer's, None where it has none."""
@@ -87,46 +92,57 @@ def attend(
 ) -> tuple[Tensor, None]:
     """As transformers calls it: `query` [1, heads, n, size], `key` and `value` with as many heads or fewer."""
     refuse_unknown(others)
-    queries = torch.split(query, [block.stop - block.start for block in paths.blocks], 2)
-    key, value = (for_all_heads(each, query) for each in (key, value))
-    keys, values = key.index_select(2, paths.keys), value.index_select(2, paths.keys)
-    blocks = zip(queries, torch.split(keys, paths.sizes, 2), torch.split(values, paths.sizes, 2), strict=True)
     masks = paths.masks(sliding_window, query.dtype)
-    with _gathered_again(paths.keys, (key, keys), (value, values)):
-        parts = [
-            attended(*block, mask, scaling=scaling, softcap=softcap, dropout=dropout)
-            for block, mask in zip(blocks, masks, strict=True)
-        ]
-    return torch.cat(parts, 2).transpose(1, 2).contiguous(), None
+    alone = partial(attended, scaling=scaling, softcap=softcap, dropout=dropout)
+    blocks = list(zip(paths.blocks, masks, strict=True))
+    out = cast(Tensor, _Attention.apply(query, key, value, blocks, alone))  # pyright: ignore[reportUnknownMemberType]
+    return out.transpose(1, 2).contiguous(), None
 
 
-def _gathered_again(places: Tensor, *pairs: tuple[Tensor, Tensor]) -> saved_tensors_hooks:
-    """Meanwhile no part of what was gathered is kept for the backward pass, which gathers it once more.
+class _Attention(Function):
+    """Block by block, keeping what it is given only: the backward pass gathers and attends once more.
 
-    `pairs`: a tensor, and what of it lies at `places` of its third axis. It is many times as large.
+    What is gathered for all blocks is many times as large as keys and values, and spreading its gradient one block at a
+    time by autograd would go over all tokens for each.
     """
 
-    known = {  # by address, since these functions live as long as what is kept: nothing here may hold what was gathered
-        gathered.untyped_storage().data_ptr(): (source.detach(), gathered.stride()) for source, gathered in pairs
-    }
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, blocks: Blocks, alone: Attended) -> Tensor:
+        ctx.save_for_backward(query, key, value)
+        ctx.blocks, ctx.alone, ctx.random = blocks, alone, torch.get_rng_state()
+        ctx.bf16 = torch.is_autocast_enabled("cpu")
+        return torch.cat([alone(*_of(block, query, key, value), mask) for block, mask in blocks], 2)
 
-    def keep(saved: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        source, stride = known.get(saved.untyped_storage().data_ptr(), (saved, ()))
-        if saved.stride() != stride or saved.shape[:2] != source.shape[:2]:
-            return saved  # no slice of what was gathered
-        start = int(saved.storage_offset()) // saved.shape[3]
-        return source, places[start : start + saved.shape[2]]
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
+        saved = ctx.saved_tensors
+        found = [torch.zeros_like(each) for each in saved]
+        with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=ctx.bf16), _random_from(ctx.random):
+            for block, mask in ctx.blocks:
+                parts = [each.detach().requires_grad_() for each in _of(block, *saved)]
+                out = ctx.alone(*parts, mask)
+                query, *others = torch.autograd.grad(out, parts, gradient[:, :, block.start : block.stop])
+                found[0][:, :, block.start : block.stop] = query
+                for whole, part in zip(found[1:], others, strict=True):
+                    whole.index_add_(2, block.keys, part)
+        return *found, None, None
 
-    def gather(kept: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-        return kept if isinstance(kept, Tensor) else kept[0].index_select(2, kept[1])
 
-    return saved_tensors_hooks(keep, gather)
+def _of(block: Block, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The block's queries, and the keys and values that they see."""
+    return query[:, :, block.start : block.stop], key.index_select(2, block.keys), value.index_select(2, block.keys)
 
 
-def for_all_heads(grouped: Tensor, query: Tensor) -> Tensor:
-    """Keys or values [1, heads or fewer, k, size], one for each head of `query`: groups of heads share one."""
-    groups = query.shape[1] // grouped.shape[1]
-    return grouped.repeat_interleave(groups, 1) if groups > 1 else grouped
+@contextmanager
+def _random_from(state: Tensor) -> Generator[None]:
+    """Meanwhile what is drawn is drawn as from `state`: dropout again as it was."""
+    own = torch.get_rng_state()
+    torch.set_rng_state(state)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(own)
 
 
 def refuse_unknown(others: Mapping[str, object]) -> None:
@@ -154,7 +170,8 @@ def attended(
 
     `mask` [n, k] is added to scores.
     """
-    key, value = (for_all_heads(each, query) for each in (key, value))
+    if (groups := query.shape[1] // key.shape[1]) > 1:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     if softcap is None:
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
     scores = torch.tanh(query @ key.transpose(2, 3) * (scaling / softcap)) * softcap + mask

@@ -141,6 +141,8 @@ def attention(settings: ModelSettings, config: PretrainedConfig, device: torch.d
             return "flex_attention" if device.type == "cuda" else "eager" if capped else "sdpa"
         case "flex_attention" if device.type != "cuda":
             raise InputError("train.model.attention: flex_attention trains on a GPU only; expected auto, sdpa or eager")
+        case "paths" if device.type == "cuda":
+            raise InputError("train.model.attention: paths is for CPUs; expected auto, flex_attention, sdpa or eager")
         case "sdpa" if capped:
             raise InputError(
                 "train.model.attention: sdpa cannot cap scores, as this model does; expected auto or eager"
