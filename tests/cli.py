@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from typer.testing import CliRunner
 
-from cso.cli.main import app
-from cso.errors import CsoError
+from cso.cli.main import MISTAKE, SPENT, app
+from cso.errors import BudgetSpent, CsoError
 from cso.llm.chat import Message, Request
 from cso.llm.scripted import ScriptedChat
 from server import Call, Reply, completion
@@ -49,7 +49,8 @@ def cso_here(*arguments: object, typed: str | None = None) -> Done:
     """The command in this process, where what takes seconds to import is there; a user's mistake as its one line."""
     done = CliRunner().invoke(app, list(map(str, arguments)), input=typed, env={"COLUMNS": "200"})
     if isinstance(done.exception, CsoError):
-        return Done(2, done.stdout, str(done.exception))
+        status = SPENT if isinstance(done.exception, BudgetSpent) else MISTAKE
+        return Done(status, done.stdout, str(done.exception))
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return Done(done.exit_code, done.stdout, done.stderr)

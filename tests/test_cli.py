@@ -294,6 +294,17 @@ strategies:
 """
 
 
+def test_seeds_of_another_file_join_those_of_the_run(tmp_path: Path) -> None:
+    """Else what a run was grown from would count as held-out data."""
+    run = tmp_path / "run"
+    asked = ("--out", run, "--limit", 1, "--set", "search.iterations=1")
+    assert cso_here("search", "bundled", *asked).returncode == 0
+    other = cso_here("search", "bundled:test", *asked)
+    assert other.returncode == 0
+    assert "had 120 other seeds than those of bundled:test: they stay" in other.stdout
+    assert len((run / "seeds.jsonl").read_text().splitlines()) == 160
+
+
 def test_the_version_is_that_of_the_package() -> None:
     assert cso_here("--version").stdout == f"{metadata.version('chain-of-strategy')}\n"
 

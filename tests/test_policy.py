@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,9 @@ def test_another_model_is_another_search(tmp_path: Path) -> None:
     settings = load_settings(None, [f"cast.policy.model={save_model(tmp_path / 'model')}"])
     before = wording(settings, ESC8)
     assert wording(settings, ESC8) == before
+    first, *others = ESC8.strategies
+    redefined = replace(ESC8, strategies=(replace(first, definition="Something else."), *others))
+    assert wording(settings, redefined) != before
     save_model(tmp_path / "model", hidden_size=24, num_attention_heads=2)
     assert wording(settings, ESC8) != before
 

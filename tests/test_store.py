@@ -335,7 +335,9 @@ def test_a_run_that_died_before_it_had_begun_can_begin_again(tmp_path: Path, lef
 
 def test_other_prompts_under_the_same_settings_are_told(tmp_path: Path) -> None:
     Run.create(tmp_path / "run", Settings(), TAXONOMY, "one").save_tree(golden_tree())
-    with pytest.raises(StoreError, match=r"the words of prompts or rubric, or the model of cast\.policy, are"):
+    with pytest.raises(
+        StoreError, match=r"the words of prompts or rubric, or the model of cast\.policy and how it is asked, are"
+    ):
         Run.create(tmp_path / "run", Settings(), TAXONOMY, "other")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,15 @@ def test_a_model_that_has_been_moved_is_the_same_model(pairs: Path, tmp_path: Pa
     here = save_model(tmp_path / "here")
     train(pairs, tmp_path / "out", settings(here))
     there = here.rename(tmp_path / "there")
-    notes: list[str] = []
-    train(pairs, tmp_path / "out", settings(there), say=notes.append)
-    assert any("done" in note for note in notes)
+    copied = Path(shutil.copytree(there, tmp_path / "copied", copy_function=shutil.copyfile))  # with times of its own
+    for place in (there, copied):
+        notes: list[str] = []
+        train(pairs, tmp_path / "out", settings(place), say=notes.append)
+        assert any("done" in note for note in notes)
+    weights_there = there / "model.safetensors"
+    weights_there.write_bytes(weights_there.read_bytes()[:-1] + b"\1")
+    with pytest.raises(StoreError, match="model: "):
+        train(pairs, tmp_path / "out", settings(there))
 
 
 def test_another_training_does_not_go_on_from_this_one(model: Path, pairs: Path, tmp_path: Path) -> None:

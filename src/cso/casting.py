@@ -12,7 +12,7 @@ from typing import Any
 from cso.corpora import read_corpus
 from cso.corpus_cast import World
 from cso.dialogue import Dialogue
-from cso.errors import BudgetSpent
+from cso.errors import BudgetSpent, InputError
 from cso.llm import Answers, Budget, BudgetedChat, Chat, RememberedChat
 from cso.llm.endpoints import limited
 from cso.llm.prices import listed_price
@@ -20,7 +20,7 @@ from cso.roles import chat_roles, load_rubric, prompt_text, remembered
 from cso.search import Cast
 from cso.settings import ROLES, CastSettings, ModelSettings, Role, Settings
 from cso.store import Run
-from cso.taxonomy import Taxonomy
+from cso.taxonomy import Taxonomy, load_taxonomy
 
 Play = Callable[[Dialogue, Answers], Cast]
 
@@ -139,27 +139,38 @@ async def casting(run: Run) -> AsyncGenerator[Casting]:
         def play(seed: Dialogue, answers: Answers) -> Cast:
             return remembered(world.cast(seed), answers, name, quota.take)
 
-        yield Casting(run, _with_policy(run, play), quota=quota)
+        async with _settled(Casting(run, _with_policy(run, play, quota.take), quota=quota)) as cast:
+            yield cast
         return
     async with limited(settings.limits, prices(settings.cast)) as (endpoints, budget):
         chats: dict[Role, list[Chat]] = {
             role: [BudgetedChat(endpoints.play(each, player.api_key_env), budget) for each in player.addresses]
             for role, player in settings.cast.players().items()
         }
-        cast = Casting(run, _with_policy(run, llm_play(settings, run.taxonomy, chats)), budget=budget)
-        try:
+        by_chats = llm_play(settings, run.taxonomy, chats)
+        async with _settled(Casting(run, _with_policy(run, by_chats), budget=budget)) as cast:
             yield cast
-        except BudgetSpent:
-            await cast.settle()
-            raise
-        except BaseException:
-            await cast.settle(cancel=True)
-            raise
+
+
+@asynccontextmanager
+async def _settled(cast: Casting) -> AsyncGenerator[Casting]:
+    """At the end, calls that are on their way are waited for; they are called off where something else went wrong."""
+    try:
+        yield cast
+    except BudgetSpent:
         await cast.settle()
+        raise
+    except BaseException:
+        await cast.settle(cancel=True)
+        raise
+    await cast.settle()
 
 
-def _with_policy(run: Run, play: Play) -> Play:
-    """The casts of `play`, with a trained model in the roles that `cast.policy` gives it. Raises InputError."""
+def _with_policy(run: Run, play: Play, take: Callable[[], None] = lambda: None) -> Play:
+    """The casts of `play`, with a trained model in the roles that `cast.policy` gives it. Raises InputError.
+
+    `take` is called before each new question to the model.
+    """
     told = run.settings.cast.policy
     if told.model is None:
         return play
@@ -176,7 +187,7 @@ def _with_policy(run: Run, play: Play) -> Play:
 
     def trained(seed: Dialogue, answers: Answers) -> Cast:
         cast = play(seed, answers)
-        mine = remembered(replace(cast, **own), answers, policy.identity)
+        mine = remembered(replace(cast, **own), answers, policy.identity, take)
         return replace(cast, **{role: getattr(mine, role) for role in told.plays})
 
     return trained
@@ -229,11 +240,16 @@ def wording(settings: Settings, taxonomy: Taxonomy) -> str:
         chat_roles(settings.cast, taxonomy, rubric)
         words += [rubric, *(prompt_text(role, settings.cast.prompts) for role in ROLES)]
     if settings.cast.policy.model is not None:
-        from cso.policy.roles import policy_identity  # here, because it takes seconds to import
+        from cso.policy.roles import policy_identity  # here, like the next, because they take seconds to import
+        from cso.train.tiny import is_tiny
 
+        if is_tiny(settings.cast.policy.model) and taxonomy.names != load_taxonomy("esc8").names:
+            raise InputError("cast.policy.model: tiny chooses from esc8; expected a model trained on this taxonomy")
         model = settings.train.model.model_copy(update={"name": settings.cast.policy.model})
         player = settings.cast.player("supporter")
-        words.append(policy_identity(model, player, settings.evaluate, temperature=settings.search.temperature))
+        words.append(
+            policy_identity(model, taxonomy, player, settings.evaluate, temperature=settings.search.temperature)
+        )
     if not words:
         return ""
     return hashlib.sha256(repr(words).encode("utf-8", "surrogatepass")).hexdigest()[:16]

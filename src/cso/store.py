@@ -101,6 +101,10 @@ class Run:
         """Whether anything has been answered or grown."""
         return any(self.folder.glob("trees/*.json")) or any(self.folder.glob("answers/*.jsonl"))
 
+    @property
+    def has_seeds(self) -> bool:
+        return (self.folder / "seeds.jsonl").exists()
+
     def save_seeds(self, seeds: Iterable[Dialogue]) -> None:
         write_jsonl(self.folder / "seeds.jsonl", map(dialogue_to_json, seeds))
 
@@ -224,7 +228,9 @@ def _differences(there: Run, settings: Settings, taxonomy: Taxonomy, wording: st
     if dump_taxonomy(there.taxonomy) != dump_taxonomy(taxonomy):
         differences.append(f"taxonomy {taxonomy.name}: its strategies are not those there")
     if there.wording != wording:
-        differences.append("the words of prompts or rubric, or the model of cast.policy, are not those there")
+        differences.append(
+            "the words of prompts or rubric, or the model of cast.policy and how it is asked, are not those there"
+        )
     return differences
 
 

@@ -16,6 +16,7 @@ from cso.corpora.jsonl import write_dialogues
 from cso.corpus_cast import STAND_IN_NOTICE, World
 from cso.corpus_cast.simulation import simulate
 from cso.dialogue import Dialogue
+from cso.settings import dump_settings, load_settings
 from cso.store import Run
 from cso.taxonomy import Taxonomy, load_taxonomy
 
@@ -61,17 +62,22 @@ def prepare(screen: Console, folder: Path, said: list[str], *, also: bool = True
         write_dialogues(simulate(world, test, esc8, count=TEST, seed=4, prefix="test"), laboratory.held_out)
     if not laboratory.base.exists():
         _make_base(screen, train, esc8, laboratory.base)
-    shaping = [each for each in said if each.startswith(("search.", "extract."))]
-    _grow(seeds, folder, shaping, random=True)
+    shaping = [*SETTINGS, *(each for each in said if each.startswith(("search.", "extract.")))]
+    grow(seeds, folder, shaping, random=True)
     if also:
-        _grow(seeds, laboratory.judge_selected, ["search.judge_selected=true", *shaping])
-        _grow(seeds, laboratory.contrast, [*shaping, f"search.iterations={CONTRASTED}"], contrast=True)
+        few = min(CONTRASTED, load_settings(None, shaping).search.iterations)
+        grow(seeds, laboratory.judge_selected, [*shaping, "search.judge_selected=true"])
+        grow(seeds, laboratory.contrast, [*shaping, f"search.iterations={few}"], contrast=True)
     return laboratory
 
 
-def _grow(seeds: Path, place: Path, shaping: list[str], *, random: bool = False, contrast: bool = False) -> None:
-    search(str(seeds), str(place), None, [*SETTINGS, *shaping])
-    if not (Run.open(place).preferences / "README.md").exists():
+def grow(
+    seeds: Path, place: Path, said: list[str], *, random: bool = False, contrast: bool = False, regrow: bool = False
+) -> None:
+    """Trees and preferences of a study in `place`; what is there under the same settings stays."""
+    search(str(seeds), str(place), None, said, regrow=regrow)
+    extracted = place / "preferences" / "settings.yaml"
+    if not extracted.exists() or extracted.read_text(encoding="utf-8") != dump_settings(Run.open(place).settings):
         extract_command(place, random=random, contrast=contrast)
 
 

@@ -36,6 +36,7 @@ from cso.files import is_folder
 from cso.settings import Settings, load_settings
 from cso.store import Run
 
+ALIKE = ("choose", "temperature")  # settings that make a difference which is not the models'
 Run_ = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory; results go to RUN/evaluation.")]
 
 
@@ -145,6 +146,9 @@ def compare_command(
     run = Run.open(run_folder)
     answers = load_answers(run.evaluation(one)), load_answers(run.evaluation(other))
     found = compare(*answers, run.taxonomy.names, draws=draws, seed=seed)
+    asked = [load_scores(run.evaluation(name))["identity"]["settings"] for name in (one, other)]
+    if differing := [f"{key} {asked[0][key]} and {asked[1][key]}" for key in ALIKE if asked[0][key] != asked[1][key]]:
+        screen.print(f"not asked alike, so that more than the models differs: {', '.join(differing)}")
     show_difference(screen, one, other, found)
     screen.print(
         f"{len(answers[0])} turns of {len({each.item.dialogue for each in answers[0]})} dialogues; dialogues are drawn "
@@ -176,7 +180,7 @@ def show(screen: Console, found: Mapping[str, Scores]) -> None:
         table.add_row(
             name,
             percent(strategies["Q"]),
-            plain(strategies["B"]),
+            plain(strategies["B"]) if strategies["unreadable"].value < 1 else "-",
             *(percent(strategies[each]) for each in ("Q_W", "accuracy")),
             f"{100 * strategies['unreadable'].value:.1f}",
             *(_words(texts.get(each)) for each in ("R-L", "BLEU-2")),

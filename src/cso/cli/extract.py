@@ -135,6 +135,8 @@ def _summarise(screen: Console, made: Preferences, written: Written) -> None:
     )
     for name, amount in _amounts(made):
         screen.print(f"  {name}: {amount:,}")
+    if not made.pairs:
+        screen.print("no pairs, so nothing to prefer: lower extract.threshold, or search longer (search.iterations)")
     table = Table("strategy", "chosen", "rejected", box=None, pad_edge=False)
     for count in numbers.strategies:
         table.add_row(count.strategy, f"{count.chosen:,}", f"{count.rejected:,}")

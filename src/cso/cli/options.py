@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,11 @@ def assignments(given: list[str] | None, base_url: str | None, model: str | None
     short = {"cast.default.base_url": base_url, "cast.default.model": model}
     said = [f"{key}={value}" for key, value in short.items() if value is not None]
     return [*(["cast.kind=llm"] if said else []), *said, *(given or [])]
+
+
+def assignment(key: str, value: object) -> str:
+    """What sets `key` to a text, whatever YAML would take the text for."""
+    return f"{key}={json.dumps(str(value), ensure_ascii=False)}"
 
 
 def console() -> Console:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cso.cli.embedded import SETTINGS
-from cso.cli.extract import extract_command
-from cso.cli.search import search
-from cso.cli.variants import Variant, preferences, variant
+from cso.cli.embedded import SETTINGS, grow
+from cso.cli.options import assignment
+from cso.cli.variants import Variant, preferences, trained_in, variant
 from cso.corpora.jsonl import write_dialogues
 from cso.files import read_jsonl
-from cso.store import Run, file_name
+from cso.store import Run
 
 VariantsOf = Callable[[int], Iterable[Variant]]  # by the seed of a training
 TOKENS = 500_000  # of a training, where none are set
@@ -23,10 +22,12 @@ TOKENS = 500_000  # of a training, where none are set
 class Rounds:
     """The trainings of the study, of which later ones need the models of earlier ones."""
 
-    def __init__(self, screen: Console, run: Run, folder: Path, tokens: int | None, said: list[str]) -> None:
-        """`folder`: where the study keeps its models."""
+    def __init__(
+        self, screen: Console, run: Run, folder: Path, tokens: int | None, said: list[str], *, restart: bool
+    ) -> None:
+        """`folder`: where the study keeps its models; `restart`: what was grown by another model is grown anew."""
         self._screen, self._run, self._folder = screen, run, folder
-        self._tokens = tokens or TOKENS
+        self._tokens, self._restart = tokens or TOKENS, restart
         self._shaping = [each for each in said if each.startswith(("search.", "extract."))]
 
     def variants(self, seed: int) -> Iterator[Variant]:
@@ -45,15 +46,14 @@ class Rounds:
         )
         yield replace(whole, said=(f"train.tokens={self._tokens}",))
         yield half
-        model = (self._folder / "models" / file_name(f"{half.name}-{seed}")).resolve()
-        later = (*half.said, f"train.model.name={model}")
+        model = trained_in(self._folder, half.name, seed).resolve()
+        later = (*half.said, assignment("train.model.name", model))
         yield replace(half, name="Two trainings", dialogues=frozenset(each.id for each in second), said=later)
         again = self._folder / f"round 2-{seed}"
         write_dialogues(second, self._folder / "second half.jsonl")
-        guided = [f"cast.policy.model={model}", "cast.policy.plays=[strategist]"]
-        search(str(self._folder / "second half.jsonl"), str(again), None, [*SETTINGS, *self._shaping, *guided])
-        if not (again / "preferences" / "README.md").exists():
-            extract_command(again, random=True)  # as in the first round, so that calls compare
+        guided = [assignment("cast.policy.model", model), "cast.policy.plays=[strategist]"]
+        said = [*SETTINGS, *self._shaping, *guided]
+        grow(self._folder / "second half.jsonl", again, said, random=True, regrow=self._restart)  # as in round 1
         self._say_calls(again, frozenset(each.id for each in second))
         yield Variant("Two rounds", "dpo", preferences(Run.open(again), "dpo"), said=later)
 

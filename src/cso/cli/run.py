@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cso.cli.embedded import SETTINGS
 from cso.cli.evaluate import evaluate, show, show_difference
 from cso.cli.extract import extract_command
-from cso.cli.options import Assignments, console, need
+from cso.cli.options import Assignments, assignment, console, need
 from cso.cli.report import report_command
 from cso.cli.search import search
 from cso.cli.train import train_command, train_settings
@@ -23,17 +24,14 @@ from cso.settings import Settings, load_settings
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
 
-EMBEDDED = (  # what a run without a configuration is told
-    "extract.balance=weights",  # else a model learns from the pairs how often strategies are right, not when
-    "train.tuning=full",
-    "evaluate.choose=score",
-    "evaluate.write=false",  # the sentences of so small a model are no results
-)
-
 
 def run_command(
     config: Annotated[
-        Path | None, typer.Argument(help="Settings as a YAML file; without, the embedded default.")
+        Path | None,
+        typer.Argument(
+            help="Settings as a YAML file, which then says all; without, the embedded default, which balances pairs "
+            "by weights, trains all weights, and scores strategies by the probability of their tags."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The run directory; one that is there is gone on with.")] = Path("runs/cso"),
     seeds: Annotated[str, typer.Option(help="Dialogues to grow trees from: a file, or `bundled`.")] = "bundled",
@@ -52,7 +50,7 @@ def run_command(
     """
     screen = console()
     need("`cso run`", ("torch", "transformers", "accelerate", "peft"))
-    said = [*(EMBEDDED if config is None else ()), *(set_ or [])]
+    said = [*(SETTINGS if config is None else ()), *(set_ or [])]
     settings = load_settings(config, said)
     trainings = {"sft": ("sft", _for_sft(said)), "cso": (settings.train.objective, _of(said, "train"))}
     base = _check(screen, settings, recipe, config, trainings, test)
@@ -63,9 +61,9 @@ def run_command(
         policy = (places[-1] / "models" / "cso" / ("merged" if told.merge else "")).resolve()
         places.append(out / "rounds" / str(number))
         _step(screen, f"round {number}, guided by {policy}")
-        again = [*said, f"cast.policy.model={policy}", f"train.model.name={policy}"]
-        if settings.cast.kind == "corpus":
-            again.append("cast.policy.plays=[strategist]")  # the embedded model has no sentences to say
+        again = [*said, assignment("cast.policy.model", policy), assignment("train.model.name", policy)]
+        if settings.cast.kind == "corpus":  # the embedded model has no sentences to say
+            again = ["cast.policy.plays=[strategist]", *again]
         later = replace(told, recipe=told.recipe or ("tiny" if base == "tiny" else None))
         cso = {"cso": (settings.train.objective, _of(again, "train"))}
         failed |= _round(screen, places[-1], later, again, load_settings(config, again), cso, str(policy))

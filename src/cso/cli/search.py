@@ -67,7 +67,7 @@ def search(
         return
     with _place(out, settings) as (folder, address), locked(folder):
         run = Run.create(folder, settings, taxonomy, wording(settings, taxonomy), replace=regrow)
-        run.save_seeds(dialogues)
+        _keep_seeds(screen, run, seeds, dialogues)
         failed = _search(screen, run, dialogues[:limit], address)
     if failed:
         raise typer.Exit(1)
@@ -111,6 +111,15 @@ def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Setti
             f"`cso corpus {source}` says why"
         )
     return corpus.dialogues
+
+
+def _keep_seeds(screen: Console, run: Run, source: str, dialogues: Sequence[Dialogue]) -> None:
+    """Make these the run's seeds, beside those it had: what trees were grown from is never held-out data."""
+    named = {dialogue.id for dialogue in dialogues}
+    others = [seed for seed in run.load_seeds() if seed.id not in named] if run.has_seeds else []
+    if others:
+        screen.print(f"{run.folder} had {len(others)} other seeds than those of {source}: they stay, with their trees")
+    run.save_seeds([*others, *dialogues])
 
 
 def _search(screen: Console, run: Run, seeds: Sequence[Dialogue], mirror: Mirror | None = None) -> int:

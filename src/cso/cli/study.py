@@ -16,11 +16,11 @@ from cso.casting import embedded_backbone
 from cso.cli import embedded
 from cso.cli.evaluate import evaluated, test_items
 from cso.cli.numbers import percent, plain
-from cso.cli.options import Assignments, Config, console, need
+from cso.cli.options import Assignments, Config, assignment, console, need
 from cso.cli.rounds import Rounds, VariantsOf
 from cso.cli.train import train_settings
-from cso.cli.variants import Variant, variants_of
-from cso.errors import InputError, StoreError
+from cso.cli.variants import Variant, trained_in, variants_of
+from cso.errors import InputError
 from cso.evaluate import Answer, Item, matrices
 from cso.evaluate.intervals import Interval, mean_difference, mean_interval
 from cso.evaluate.scores import bias, macro_f1, weighted_f1
@@ -64,18 +64,19 @@ def study_command(
     corpora = {"": corpus or "bundled:test"}
     laboratory = embedded.prepare(screen, run_folder, said, also=name == "embedded") if name in SIMULATED else None
     if laboratory is not None:
-        said = [*embedded.SETTINGS, f"train.model.name={laboratory.base}", *said]
+        said = [*embedded.SETTINGS, assignment("train.model.name", laboratory.base), *said]
         recipe, corpora = recipe or "tiny", {"": str(laboratory.held_out), "-bundled": "bundled:test"}
     run = Run.open(run_folder)
     settings = load_settings(config, said, base=run.settings)
     folder = run_folder / "studies" / name
-    variants = _variants(screen, name, run, laboratory, settings, folder, said)
     asked = {place: test_items(screen, run, settings, each) for place, each in corpora.items()}
 
     def told(*more: str) -> TrainSettings:
         found = train_settings(run.settings, recipe, config, [*said, *more])
         return found.model_copy(update={"model": embedded_backbone(found.model, run, screen.print)})
 
+    once = None if name == "rounds" else _variants(name, run, settings, laboratory)
+    variants = once or Rounds(screen, run, folder, told().tokens, said, restart=restart).variants
     study = _Study(screen, run, settings, folder, asked, told)
     with locked(study.folder):
         found = study.found(variants, range(seeds), prompting=name == "main", restart=restart)
@@ -83,17 +84,8 @@ def study_command(
         _show(screen, study.folder / f"results{place}.json", f"{name}, {Path(each).name}", found[place], run, settings)
 
 
-def _variants(
-    screen: Console,
-    name: Name,
-    run: Run,
-    laboratory: embedded.Laboratory | None,
-    settings: Settings,
-    folder: Path,
-    said: list[str],
-) -> VariantsOf:
-    if name == "rounds":
-        return Rounds(screen, run, folder, settings.train.tokens, said).variants
+def _variants(name: Name, run: Run, settings: Settings, laboratory: embedded.Laboratory | None) -> VariantsOf:
+    """The same ones whatever the seed."""
     found = embedded.variants(run, laboratory) if laboratory else variants_of(name, run, settings)
     return lambda seed: found
 
@@ -127,9 +119,10 @@ class _Study:
 
     def _trained(self, variant: Variant, seed: int, *, restart: bool) -> Path:
         """The model of one training, which is done only where it is not there yet."""
-        from cso.train import train  # here, because it takes seconds to import
+        from cso.train import train  # here, like the next, because they take seconds to import
+        from cso.train.identity import OtherTraining
 
-        model = self.folder / "models" / file_name(f"{variant.name}-{seed}")
+        model = trained_in(self.folder, variant.name, seed)
         told = self.told(f"train.objective={variant.objective}", f"train.seed={seed}", *variant.said)
         self.screen.print(f"{variant.name}, seed {seed}")
         source = variant.source
@@ -139,7 +132,7 @@ class _Study:
                 write_text(source, changed)
         try:
             train(source, model, told, taxonomy=self.run.taxonomy, say=self.screen.print)
-        except StoreError:  # another training is there
+        except OtherTraining:
             if not restart:
                 raise
             train(source, model, told, taxonomy=self.run.taxonomy, restart=True, say=self.screen.print)

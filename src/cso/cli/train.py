@@ -56,10 +56,10 @@ def train_command(
     told = train_settings(run.settings if run else Settings(), recipe, config, said)
     if merge and told.tuning == "full":
         raise InputError("--merge: there is no adapter to fold in with --tuning full")
-    if run:
-        told = told.model_copy(update={"model": embedded_backbone(told.model, run, screen.print)})
     folder = run_folder / "models" / _checked_name(name or told.objective)
     source = preferences or preferences_for(cast(Run, run), told.objective)
+    if run:
+        told = told.model_copy(update={"model": embedded_backbone(told.model, run, screen.print)})
     _train(screen, source, folder, told, run.taxonomy if run else None, merge=merge, restart=restart)
 
 

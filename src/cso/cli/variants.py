@@ -9,7 +9,7 @@ from pathlib import Path
 from cso.errors import InputError
 from cso.files import read_jsonl
 from cso.settings import Objective, Settings
-from cso.store import Run
+from cso.store import Run, file_name
 
 OBJECTIVES: tuple[Objective, ...] = ("sft", "dpo", "ipo", "simpo", "orpo", "kto")  # Tables 9 to 11
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the dialogues, Figure 4
@@ -40,6 +40,11 @@ class Variant:
             for row in rows
             if row["dialogue"] in kept
         )
+
+
+def trained_in(study: Path, name: str, seed: int) -> Path:
+    """Where a study keeps the model of a variant."""
+    return study / "models" / file_name(f"{name}-{seed}")
 
 
 def variants_of(name: str, run: Run, settings: Settings) -> list[Variant]:

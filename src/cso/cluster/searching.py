@@ -22,6 +22,7 @@ from cso.cluster.mirror import SHARED, Mirror
 from cso.cluster.shares import rest, share
 from cso.dialogue import Dialogue
 from cso.errors import BudgetSpent, InputError, StoreError
+from cso.files import remove
 from cso.growing import Growing, Grown
 from cso.settings import LimitSettings, Settings
 from cso.store import Run
@@ -67,7 +68,8 @@ class SearchActor:
                 "machines see, from the root"
             )
         run.settings = run.settings.model_copy(update={"limits": self._limits})
-        self._cast = await AsyncExitStack().enter_async_context(casting(run))  # open until the process ends
+        self._open = AsyncExitStack()  # until the process ends
+        self._cast = await self._open.enter_async_context(casting(run))
         self._growing = Growing(self._cast, reached=self._reached.__setitem__)
 
     async def grow(self, seed: Dialogue) -> Grown:
@@ -80,7 +82,9 @@ class SearchActor:
         )
         await asyncio.to_thread(self._mirror.fetch, tree, answers)
         if run.has_tree(seed):
-            return Grown.of(run.read_tree(run.tree_path(seed.id))[0])
+            grown = Grown.of(run.read_tree(run.tree_path(seed.id))[0])
+            _remove(run, tree, answers)
+            return grown
         ended = asyncio.Event()
         sending = asyncio.create_task(self._send_often(self._mirror, answers, ended))
         try:
@@ -90,8 +94,7 @@ class SearchActor:
             await sending  # lest an older copy arrive after the last one
             done = [name for name in (answers, tree) if (run.folder / name).exists()]
             await asyncio.to_thread(self._mirror.send, *done)
-            for name in done:
-                (run.folder / name).unlink()
+            _remove(run, *done)
 
     async def _grow(self, seed: Dialogue) -> Grown:
         found: list[Grown] = []
@@ -177,6 +180,12 @@ class RaySearch:
             cost=paid.cost or 0.0,
         )
         return self._at, place, limits, _keys(self._run.settings)
+
+
+def _remove(run: Run, *names: str) -> None:
+    """Files that are at the run's address, from this machine."""
+    for name in names:
+        remove(run.folder / name)
 
 
 def _total(parts: Sequence[Spent]) -> Spent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from cso.search.cast import Strategist, Supporter
 from cso.settings import EvaluateSettings, ModelSettings, RoleSettings
 from cso.taxonomy import Strategy, Taxonomy
 from cso.train.memory import memory_advice
-from cso.transcript import Message, prompt, read_reply, tag
+from cso.transcript import Message, prompt, read_reply, system_message, tag
 
 T = TypeVar("T")
 LEAST = 1e-9  # a probability that a score still tells from 0
@@ -95,13 +96,18 @@ def load_policy(
     return Policy(
         PolicyStrategist(Batcher(chances, busy), taxonomy, temperature),
         PolicySupporter(Batcher(replies, busy), taxonomy),
-        policy_identity(model, player, told, temperature=temperature),
+        policy_identity(model, taxonomy, player, told, temperature=temperature),
     )
 
 
-def policy_identity(model: ModelSettings, player: RoleSettings, told: EvaluateSettings, *, temperature: float) -> str:
-    """All that the answers of a policy depend on besides the question: its files, and how it is asked."""
-    how = [player.temperature, player.max_tokens, told.max_length, model.precision, model.attention, temperature]
+def policy_identity(
+    model: ModelSettings, taxonomy: Taxonomy, player: RoleSettings, told: EvaluateSettings, *, temperature: float
+) -> str:
+    """All that the answers of a policy depend on besides the question: its files, and how and in which words it is
+    asked.
+    """
+    words = hashlib.sha256(system_message(taxonomy)["content"].encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    how = [words, player.temperature, player.max_tokens, told.max_length, model.precision, model.attention, temperature]
     return f"{version(model)} {how}"
 
 

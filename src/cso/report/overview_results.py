@@ -43,7 +43,7 @@ PAIRED = (
 )
 COLUMNS = (
     _Column("Q, %", lambda scores: scores.strategies.Q, better=1),
-    _Column("B", lambda scores: scores.strategies.B, factor=1.0, places=2, better=-1),
+    _Column("B", lambda scores: _bias(scores), factor=1.0, places=2, better=-1),
     _Column("Q_W, %", lambda scores: scores.strategies.Q_W, better=1),
     _Column("accuracy, %", lambda scores: scores.strategies.accuracy, better=1),
     _Column("R-L, %", lambda scores: scores.texts.get("R-L"), better=1),
@@ -159,6 +159,11 @@ def _best(evaluations: Mapping[str, Evaluation], column: _Column) -> str | None:
         if all(one.low > other.high if column.better > 0 else one.high < other.low for other in others):
             return name
     return None
+
+
+def _bias(scores: ScoresFile) -> Interval | None:
+    """B; None where no reply named a strategy, which is no evenness."""
+    return None if scores.strategies.unreadable.value == 1 else scores.strategies.B
 
 
 def _told(scores: ScoresFile) -> str:

@@ -23,6 +23,10 @@ LOCK = "lock"  # held by the command that trains here
 Identity = Mapping[str, object]
 
 
+class OtherTraining(StoreError):
+    """A folder holds another training than the one that was asked for."""
+
+
 def identity_of(
     settings: TrainSettings, version: str, examples: Sequence[Encoded], machine: Mapping[str, object]
 ) -> Identity:
@@ -54,7 +58,7 @@ def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
         write_json(path, identity)
         return False
     if differences := _differences(_read(path), identity):
-        raise StoreError(
+        raise OtherTraining(
             f"{folder} holds another training ({'; '.join(differences)}). Give the same settings and data to go on "
             f"with it, choose another --name, add --restart, or remove the folder"
         )
