@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -113,15 +115,22 @@ def _checked_name(name: str) -> str:
 
 
 def _summarise(screen: Console, trained: Trained) -> None:
-    for title, prefix in (("training examples", ""), ("examples held out", "eval_")):
+    """From what to what; on training examples over the last tenth of the steps, since a step has a few of them only."""
+    for title, prefix, share in (("training examples", "", 0.1), ("examples held out", "eval_", 0)):
         entries = [entry for entry in trained.log if f"{prefix}loss" in entry]
         if not entries:
             continue
-        numbers = [f"loss {entries[0][f'{prefix}loss']:.3f} -> {entries[-1][f'{prefix}loss']:.3f}"]
-        first, last = entries[0], entries[-1]
-        if f"{prefix}rewards/accuracies" in last:  # at first there is nothing to be right about
-            numbers.append(f"accuracy {last[f'{prefix}rewards/accuracies']:.0%}")
-        if (likelier := f"{prefix}logps/accuracies") in last:
-            numbers.append(f"chosen likelier than rejected {first[likelier]:.0%} -> {last[likelier]:.0%}")
+        closing = entries[-max(1, round(share * len(entries))) :]
+        numbers = [f"loss {entries[0][f'{prefix}loss']:.3f} -> {_mean(closing, f'{prefix}loss'):.3f}"]
+        if f"{prefix}rewards/accuracies" in closing[-1]:  # at first there is nothing to be right about
+            numbers.append(f"accuracy {_mean(closing, f'{prefix}rewards/accuracies'):.0%}")
+        if (likelier := f"{prefix}logps/accuracies") in closing[-1]:
+            numbers.append(
+                f"chosen likelier than rejected {entries[0][likelier]:.0%} -> {_mean(closing, likelier):.0%}"
+            )
         screen.print(f"{title}: {', '.join(numbers)}")
     screen.print(f"model: {trained.folder}")
+
+
+def _mean(entries: Sequence[Mapping[str, float]], name: str) -> float:
+    return fmean(entry[name] for entry in entries)
