@@ -277,28 +277,19 @@ def test_the_study_of_rounds_spends_on_two_what_it_spends_on_one(
     assert (
         spent["Two rounds"]["settings"]["model"]["name"] == spent["Two trainings"]["settings"]["model"]["name"] == first
     )
-    assert cso(*told).stdout.count("holds this training already") == 4
 
 
-def test_the_whole_method_is_one_command_and_goes_on_from_what_is_there(model: Path, tmp_path: Path) -> None:
-    sets = (f"train.model.name={model}", "train.tokens=3000", "search.iterations=6", "evaluate.per_stage=2")
-    told = ("run", "--out", tmp_path / "run", "--limit", "4", *(part for each in sets for part in ("--set", each)))
-    done = cso(*told)
-    assert done.returncode == 0, done.stderr
-    for name in ("base", "sft", "cso"):
-        assert (tmp_path / "run" / "evaluation" / name / "scores.json").exists()
-    assert "cso - sft" in done.stdout
-    assert (tmp_path / "run" / "report.html").exists()
-    again = cso(*told)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.count("already") == 1 + 2 + 3  # trees, trainings, evaluations
-
-
-def test_a_second_round_is_guided_by_the_first_one_s_model_and_can_be_moved(model: Path, tmp_path: Path) -> None:
+def test_the_whole_method_is_one_command_and_its_second_round_is_guided_by_the_first_one_s_model(
+    model: Path, tmp_path: Path
+) -> None:
     sets = (f"train.model.name={model}", "train.tokens=2000", "search.iterations=4", "evaluate.per_stage=2")
     told = ("--limit", "3", "--rounds", "2", *(part for each in sets for part in ("--set", each)))
     done = cso("run", "--out", tmp_path / "here", *told)
     assert done.returncode == 0, done.stderr
+    for name in ("base", "sft", "cso"):
+        assert (tmp_path / "here" / "evaluation" / name / "scores.json").exists()
+    assert "cso - sft" in done.stdout
+    assert (tmp_path / "here" / "report.html").exists()
     assert "round 2 - round 1" in done.stdout
     second = Run.open(tmp_path / "here/rounds/2")
     assert second.settings.cast.policy.model == str(tmp_path / "here/models/cso")
@@ -306,7 +297,7 @@ def test_a_second_round_is_guided_by_the_first_one_s_model_and_can_be_moved(mode
     assert json.loads((second.model("cso") / "training.json").read_text())["settings"]["model"]["name"] == str(
         tmp_path / "here/models/cso"
     )
-    (tmp_path / "here").rename(tmp_path / "there")
+    (tmp_path / "here").rename(tmp_path / "there")  # it can be moved, and goes on from what is there
     again = cso("run", "--out", tmp_path / "there", *told)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("already") == (1 + 2 + 3) + (1 + 1 + 2)  # trees, trainings, evaluations

@@ -58,7 +58,7 @@ def test_a_run_s_pairs_become_a_model_in_its_folder(run: Path, model: Path) -> N
     assert "training examples: loss 0.693 -> " in done.stdout
     assert "examples held out: loss 0.693 -> " in done.stdout
     assert (run / "models" / "dpo" / "model.safetensors").exists()
-    again = cso("train", run, "--objective", "dpo", *told(model, "train.validation=0.2"))
+    again = cso_here("train", run, "--objective", "dpo", *told(model, "train.validation=0.2"))
     assert again.returncode == 0
     assert "holds this training already, done" in again.stdout
 
