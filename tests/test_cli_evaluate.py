@@ -305,4 +305,4 @@ def test_the_whole_method_is_one_command_and_its_second_round_is_guided_by_the_f
 
 def test_the_help_of_settings_fits_every_command() -> None:
     for name in ("search", "evaluate", "train"):
-        assert "src/cso/settings/stages.py" in cso(name, "--help").stdout
+        assert "settings.yaml of a run" in " ".join(cso(name, "--help").stdout.split())

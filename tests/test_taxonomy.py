@@ -138,11 +138,25 @@ def test_a_users_own_file_is_a_taxonomy(tmp_path: Path) -> None:
     [
         ("name: [", "not valid YAML"),
         ("", "expected `name`"),
-        ("name: x\nstrategies: [{name: A, definition: a}]", "two or more"),
+        ("strategies: [{name: A, definition: a}, {name: B, definition: b}]", "found no `name`"),
+        ("name: 3\nstrategies: [{name: A, definition: a}, {name: B, definition: b}]", "found name: 3"),
+        ("name: x", "found no `strategies`"),
+        ("name: x\nstrategies: [{name: A, definition: a}]", "found strategies: [{'name': 'A', 'definition': 'a'}]"),
         ("name: x\nstrategies: [{name: A, definition: a}, {name: B}]", "strategy 2"),
-        ("name: x\nstrategies: [{name: A, definition: a}, {name: a (AB), definition: b}]", "same name"),
-        ("name: x\nmaps: {C: D}\nstrategies: [{name: A, definition: a}, {name: B, definition: b}]", "'D'"),
-        ("name: x\nmap: {C: A}\nstrategies: [{name: A, definition: a}, {name: B, definition: b}]", "maps"),
+        (
+            "name: x\nstrategies: [{name: A, definition: a}, {name: a (AB), definition: b}]",
+            "same name, 'A' and 'a (AB)'",
+        ),
+        (
+            "name: x\noverused: [C]\nstrategies: [{name: A, definition: a}, {name: B, definition: b}]",
+            "'C' is no strategy",
+        ),
+        ("name: x\noverused: A\nstrategies: [{name: A, definition: a}, {name: B, definition: b}]", "found 'A'"),
+        (
+            "name: x\nmaps: {C: D}\nstrategies: [{name: A, definition: a}, {name: B, definition: b}]",
+            "'D', which is no strategy here (A, B)",
+        ),
+        ("name: x\nmap: {C: A}\nstrategies: [{name: A, definition: a}, {name: B, definition: b}]", "found `map`"),
     ],
 )
 def test_a_file_that_is_no_taxonomy_is_refused_and_named(text: str, named: str) -> None:

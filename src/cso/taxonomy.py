@@ -6,7 +6,7 @@ Nothing outside a taxonomy file knows a strategy's name.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -128,23 +128,52 @@ def parse_taxonomy(text: str, *, source: str) -> Taxonomy:
         case _:
             raise InputError(
                 f"taxonomy {source}: expected `name`, `strategies` (two or more, each with `name` and "
-                f"`definition`) and perhaps `task`, `speakers`, `maps` and `overused`"
+                f"`definition`) and perhaps `task`, `speakers`, `maps` and `overused`, found {_found(content)}"
             )
-    names = {canonical(strategy.name): strategy.name for strategy in strategies}
-    if len(names) < len(strategies):
-        raise InputError(
-            f"taxonomy {source}: two strategies have the same name (case, spacing and brackets do not count)"
-        )
-    maps = _maps(rest.get("maps") or {}, names.values(), source=source)
-    overused = tuple(cast(list[str], rest.get("overused") or []))
-    for name_ in overused:
-        if name_ not in names.values():
-            raise InputError(f"taxonomy {source}: overused: {name_!r} is no strategy here")
+    names = _names(strategies, source=source)
+    maps = _maps(rest.get("maps") or {}, names, source=source)
+    overused = _overused(rest.get("overused") or [], names, source=source)
     task: object = rest.get("task") or SUPPORT
     if not isinstance(task, str):
         raise InputError(f"taxonomy {source}: task: expected a sentence or two, found {task!r}")
     speakers = _speakers(rest.get("speakers") or {}, source=source)
     return Taxonomy(name, strategies, MappingProxyType(maps), overused, " ".join(task.split()), speakers)
+
+
+def _found(content: object) -> str:
+    """What a file has in place of a taxonomy, in short."""
+    if not isinstance(content, dict):
+        return repr(content)
+    told = cast(dict[object, object], content)
+    if unknown := [str(key) for key in told if key not in OPTIONAL | {"name", "strategies"}]:
+        return f"`{unknown[0]}`"
+    match told:
+        case {"name": str()}:
+            entries = told.get("strategies")
+            return f"strategies: {entries!r}"[:200] if entries else "no `strategies`"
+        case _:
+            return f"name: {told['name']!r}" if "name" in told else "no `name`"
+
+
+def _names(strategies: Sequence[Strategy], *, source: str) -> list[str]:
+    there: dict[str, str] = {}
+    for name in (strategy.name for strategy in strategies):
+        if other := there.get(canonical(name)):
+            raise InputError(
+                f"taxonomy {source}: two strategies have the same name, {other!r} and {name!r} (case, spacing and "
+                f"brackets do not count)"
+            )
+        there[canonical(name)] = name
+    return list(there.values())
+
+
+def _overused(given: object, names: Collection[str], *, source: str) -> tuple[str, ...]:
+    if not isinstance(given, list):
+        raise InputError(f"taxonomy {source}: overused: expected a list of strategies, found {given!r}")
+    for name in cast(list[object], given):
+        if name not in names:
+            raise InputError(f"taxonomy {source}: overused: {name!r} is no strategy here ({', '.join(names)})")
+    return tuple(cast(list[str], given))
 
 
 def _speakers(given: object, *, source: str) -> Speakers:
@@ -166,7 +195,10 @@ def _maps(given: object, names: Collection[str], *, source: str) -> dict[str, st
     written = cast(dict[object, str], given)
     for label, target in written.items():
         if target not in names:
-            raise InputError(f"taxonomy {source}: maps: {label!r} is mapped to {target!r}, which is no strategy here")
+            raise InputError(
+                f"taxonomy {source}: maps: {label!r} is mapped to {target!r}, which is no strategy here "
+                f"({', '.join(names)})"
+            )
     return {canonical(str(label)): target for label, target in written.items()}
 
 

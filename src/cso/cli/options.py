@@ -19,7 +19,7 @@ Assignments = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="One setting by its name in src/cso/settings/stages.py, such as search.iterations=50 or evaluate.seed=1.",
+        help="One setting, such as search.iterations=50 or evaluate.seed=1; settings.yaml of a run names them all.",
     ),
 ]
 BaseUrl = Annotated[

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -73,10 +74,28 @@ def _complaint(error: ErrorDetails) -> str:
     names = [part for part in map(str, error["loc"]) if part not in _TYPES and "[" not in part]
     place = ".".join(names)  # without the types that were tried
     if error["type"] == "extra_forbidden":
-        return f"{place}: there is no such setting"
+        near = _nearest(place)
+        return f"{place}: there is no such setting" + (f" (did you mean {near}?)" if near else "")
     if "key" in place or "url" in place:
         return f"{place}: {error['msg']}"
     return f"{place}: {error['msg']}, found {error['input']!r}"
+
+
+def _nearest(key: str) -> str | None:
+    """The setting whose name is written nearly so, or whose last part is."""
+    there = list(_keys(Settings().model_dump()))
+    ends = {each.rpartition(".")[2]: each for each in there}
+    near = get_close_matches(key, there, n=1, cutoff=0.8)
+    near += (ends[end] for end in get_close_matches(key.rpartition(".")[2], ends, n=1, cutoff=0.8))
+    return near[0] if near else None
+
+
+def _keys(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The names of settings and of their groups."""
+    for key, value in content.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _keys(cast(Mapping[str, Any], value), f"{prefix}{key}.")
 
 
 def _assign(values: dict[str, Any], key: str, value: str, *, source: str) -> None:
