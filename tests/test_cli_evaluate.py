@@ -111,6 +111,7 @@ def test_an_endpoint_that_dies_half_way_loses_nothing(run: Path) -> None:
     [
         (("--model", "/nowhere/at/all"), "expected `tiny`, a folder"),
         (("--model", "a" * 5000), "expected `tiny`, a folder"),
+        (("--model", "cso"), "the run has no models yet"),
         (("--model", "MODEL", "--corpus", "/nowhere.json"), "expected a readable file with dialogues"),
         (("--model", "MODEL", "--corpus", "EMPTY"), "expected dialogues, found an empty list"),
         (("--model", "MODEL", "--split", "dev"), "expected train or test"),
@@ -198,6 +199,7 @@ def test_a_run_says_what_is_wrong_before_it_searches(tmp_path: Path, model: Path
         (("--recipe", "magic"), "magic"),
         (("--set", "train.parameters.magic=1"), "magic"),
         (("--set", "train.model.name=/nowhere"), "expected `tiny`, a folder"),
+        (("--set", "train.model.name=qwen"), "a name on the hub as OWNER/NAME"),
         (("--set", "evaluate.choose=free"), "evaluate.write=false"),
     ):
         done = cso("run", "--out", tmp_path / "run", "--set", f"train.model.name={model}", *wrong)

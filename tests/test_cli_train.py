@@ -127,6 +127,10 @@ def test_two_processes_come_to_the_weights_of_one(objective: str, run: Path, mod
 
 MISTAKES = {
     "an objective that is not there": (["--objective", "ppo"], "train.objective"),
+    "a bare name that is no model of the run": (
+        ["--model", "sftt"],
+        "model sftt: expected `tiny`, a folder, or a name",
+    ),
     "a recipe that is not there": (["--recipe", "gpt-9"], "recipe gpt-9: expected one of gemma-2-9b-it"),
     "a setting that is not there": (["--set", "train.bogus=1"], "train.bogus: there is no such setting"),
     "a name that is a path": (["--name", "../x"], "expected the name of a folder"),

@@ -14,10 +14,8 @@ from rich.console import Console
 
 from cso.casting import embedded_backbone
 from cso.chat import Conversation, EndpointSpeaker, Screen, Session, Speaker
-from cso.cli.options import Assignments, console, need, quiet
+from cso.cli.options import Assignments, console, loadable, need, quiet
 from cso.dialogue import Dialogue
-from cso.errors import InputError
-from cso.files import is_folder
 from cso.llm import Answers
 from cso.llm.endpoints import Endpoint
 from cso.settings import Settings, load_settings
@@ -60,7 +58,7 @@ def chat_command(
     }
     said = [f"{key}={value}" for key, value in short.items() if value is not None] + list(set_ or [])
     settings = load_settings(None, said, base=_defaults(there))
-    place = _place(model, there) if base_url is None else model
+    place = loadable(model, there) if base_url is None else model
     told = any(each.partition("=")[0].strip() == "taxonomy" for each in said)
     strategies = load_taxonomy(settings.taxonomy) if told else _strategies(place, there, local=base_url is None)
     screen = console()
@@ -73,20 +71,6 @@ def chat_command(
         (_converse if live else _follow)(session)
     if session.failed and not live:
         raise typer.Exit(1)
-
-
-def _place(model: str, run: Run | None) -> str:
-    """The folder of a model for this process, a run's before others, or its name on the hub. Raises InputError.
-
-    The hub is not asked for bare names: what can chat there has an owner, and asking takes long without a network.
-    """
-    if run and is_folder(run.model(model)):
-        return str(run.model(model))
-    if model == "tiny" or "/" in model or is_folder(model):
-        return model
-    there = sorted(path.name for path in run.model("").glob("*") if path.is_dir()) if run else []
-    hint = f"the run has {', '.join(there) or 'no models yet'}" if run else "a model of a run? add --run RUN"
-    raise InputError(f"model {model}: expected `tiny`, a folder, or a name on the hub as OWNER/NAME; {hint}")
 
 
 def _defaults(run: Run | None) -> Settings:

@@ -13,7 +13,7 @@ from rich.table import Table
 import cso.evaluate
 from cso.casting import embedded_backbone
 from cso.cli.numbers import percent, plain
-from cso.cli.options import Assignments, Config, console, need, quiet
+from cso.cli.options import Assignments, Config, console, loadable, need, quiet
 from cso.cli.progress import counting
 from cso.corpora import bundled_corpora, read_corpus
 from cso.errors import InputError
@@ -32,7 +32,6 @@ from cso.evaluate import (
     score,
 )
 from cso.evaluate.intervals import Difference, Interval
-from cso.files import is_folder
 from cso.settings import Settings, load_settings
 from cso.store import Run
 
@@ -88,7 +87,7 @@ def evaluate(
 ) -> None:
     """Evaluate one model, unless that is done, and show its scores."""
     asked = test_items(screen, run, settings, corpus)
-    place = str(run.model(model)) if is_folder(run.model(model)) and base_url is None else model
+    place = loadable(model, run) if base_url is None else model
     folder = run.evaluation(name)
     answers = evaluated(screen, run, settings, asked, place, folder, base_url=base_url)
     told = settings.evaluate

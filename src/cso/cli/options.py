@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 
 from cso.errors import InputError
+from cso.files import is_folder
+from cso.store import Run
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings as a YAML file.")]
 Assignments = Annotated[
@@ -54,6 +56,21 @@ def quiet() -> None:
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+
+
+def loadable(model: str, run: Run | None) -> str:
+    """What loads a model in this process: the folder of a run's model, another folder, `tiny`, or a name on the hub.
+
+    Raises InputError for a bare name that is none of them. The hub is not asked for it: what has a chat template there
+    has an owner, and asking takes long without a network.
+    """
+    if run and is_folder(run.model(model)):
+        return str(run.model(model))
+    if model == "tiny" or "/" in model or is_folder(model):
+        return model
+    there = sorted(path.name for path in run.model("").glob("*") if path.is_dir()) if run else []
+    hint = f"the run has {', '.join(there) or 'no models yet'}" if run else "a model of a run? say which run"
+    raise InputError(f"model {model}: expected `tiny`, a folder, or a name on the hub as OWNER/NAME; {hint}")
 
 
 def need(what: str, packages: Sequence[str], *, extra: str = "train") -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from cso.cli.embedded import SETTINGS
 from cso.cli.evaluate import evaluate, show, show_difference
 from cso.cli.extract import extract_command
-from cso.cli.options import Assignments, assignment, console, need
+from cso.cli.options import Assignments, assignment, console, loadable, need
 from cso.cli.report import report_command
 from cso.cli.search import search
 from cso.cli.train import train_command, train_settings
@@ -133,6 +133,7 @@ def _check(
         told = train_settings(settings, recipe, config, [*said, f"train.objective={objective}"])
         make_objective(told.objective, told.parameters)
     if told.model.name != "tiny":  # that one is made where it is not there yet
+        loadable(told.model.name, None)
         load_tokenizer(told.model, screen.print)
     return told.model.name
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from cso.casting import embedded_backbone
-from cso.cli.options import Assignments, Config, console, need, quiet
+from cso.cli.options import Assignments, Config, console, loadable, need, quiet
 from cso.cli.progress import TrainProgress
 from cso.cli.variants import preferences as preferences_for
 from cso.errors import InputError
@@ -31,7 +31,8 @@ def train_command(
         str | None, typer.Option(help="sft, dpo, ipo, simpo, orpo, kto, plackett_luce or q_margin (train.objective).")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="`tiny`, a folder, or a name on the Hugging Face hub (train.model.name).")
+        str | None,
+        typer.Option(help="A model of RUN/models, `tiny`, a folder, or a name on the hub (train.model.name)."),
     ] = None,
     tuning: Annotated[str | None, typer.Option(help="lora or full (train.tuning).")] = None,
     recipe: Annotated[
@@ -60,6 +61,7 @@ def train_command(
         raise InputError("--merge: there is no adapter to fold in with --tuning full")
     folder = run_folder / "models" / _checked_name(name or told.objective)
     source = preferences or preferences_for(cast(Run, run), told.objective)
+    told = told.model_copy(update={"model": told.model.model_copy(update={"name": loadable(told.model.name, run)})})
     if run:
         told = told.model_copy(update={"model": embedded_backbone(told.model, run, screen.print)})
     _train(screen, source, folder, told, run.taxonomy if run else None, merge=merge, restart=restart)
