@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +12,7 @@ from cso.evaluate.local import LocalModel, load_local, version
 from cso.files import is_folder
 from cso.settings import ModelSettings, RaySettings
 from cso.taxonomy import Taxonomy
+from cso.train.conversation import Prompt
 from cso.train.memory import memory_advice
 from cso.transcript import Message
 
@@ -20,13 +21,11 @@ PROMPTS = 64  # in one call of an actor: few enough to share out, enough to have
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Prompts for one call, and what is asked about them."""
+    """Prompts for one call, and how the model is asked about them."""
 
-    method: str  # of LocalModel: write or choose
     asked: Sequence[Sequence[Message]]
-    positional: Sequence[Any]
-    named: dict[str, Any]
     first: int  # place of the first
+    ask: Callable[[LocalModel, Sequence[Prompt]], Iterable[tuple[int, Any]]]
 
 
 class EvaluateActor:
@@ -41,8 +40,7 @@ class EvaluateActor:
 
     def answer(self, part: Part) -> list[tuple[int, Any]]:
         with memory_advice("lower evaluate.token_budget, the tokens of a batch"):
-            method = getattr(self._model, part.method)
-            found = method(self._model.prompts(part.asked), *part.positional, **part.named)
+            found = part.ask(self._model, self._model.prompts(part.asked))
             return [(part.first + place, each) for place, each in found]
 
 
@@ -74,19 +72,24 @@ class RayModel:
 
     def choose(self, prompts: Sequence[Sequence[Message]], taxonomy: Taxonomy) -> Generator[tuple[int, list[float]]]:
         """As `LocalModel.choose`, in any order."""
-        yield from self._spread([Part("choose", each, [taxonomy], {}, first) for first, each in _parts(prompts)])
+        yield from self._spread(
+            Part(asked, first, lambda model, read: model.choose(read, taxonomy)) for first, asked in _parts(prompts)
+        )
 
     def write(
         self, prompts: Sequence[Sequence[Message]], openings: Sequence[str] | None = None, **told: Any
     ) -> Generator[tuple[int, str]]:
         """As `LocalModel.write`, in any order."""
         before = openings or [""] * len(prompts)
-        yield from self._spread(
-            [Part("write", each, [before[first : first + len(each)]], told, first) for first, each in _parts(prompts)]
-        )
 
-    def _spread(self, parts: Sequence[Part]) -> Generator[tuple[int, Any]]:
-        for _, found in self._crew.spread("answer", parts):
+        def part(first: int, asked: Sequence[Sequence[Message]]) -> Part:
+            own = before[first : first + len(asked)]
+            return Part(asked, first, lambda model, read: model.write(read, own, **told))
+
+        yield from self._spread(part(first, asked) for first, asked in _parts(prompts))
+
+    def _spread(self, parts: Iterable[Part]) -> Generator[tuple[int, Any]]:
+        for _, found in self._crew.spread("answer", list(parts)):
             yield from found
 
 
