@@ -120,11 +120,7 @@ class Casting:
         under_way = self._answers.values()
         new = self._new.total() + sum(answers.new.total() for answers in under_way)
         reused = self._reused.total() + sum(answers.reused.total() for answers in under_way)
-        if self.budget is None:
-            return Spent(new, reused)
-        usage = self.budget.usage.values()
-        into, out = sum(use.prompt_tokens for use in usage), sum(use.completion_tokens for use in usage)
-        return Spent(new, reused, into, out, self.budget.cost)
+        return replace(self.paid(), calls=new, reused=reused)
 
 
 @asynccontextmanager

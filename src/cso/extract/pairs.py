@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cso.dialogue import Dialogue, Speaker, Turn
-from cso.extract.paths import valid_paths
+from cso.extract.paths import preferred
 from cso.preference import Pair, Reply
 from cso.settings import ExtractSettings
 from cso.tree import End, Expanded, Node, Root, Tree, Unexpanded
@@ -27,12 +27,8 @@ def pairs(trees: Tree | Iterable[Tree], settings: ExtractSettings) -> list[Pair]
 
 def tree_pairs(tree: Tree, settings: ExtractSettings) -> Iterator[Pair]:
     """The pairs of one tree, each (chosen node, rejected node) once, however many valid paths share it."""
-    done: set[int] = set()
-    for path in valid_paths(tree, threshold=settings.threshold, min_visits=settings.min_visits):
-        for turn, node in enumerate(path, start=1):
-            if node.id not in done:
-                done.add(node.id)
-                yield from pairs_at(tree, node, turn, threshold=settings.threshold)
+    for turn, node in preferred(tree, settings):
+        yield from pairs_at(tree, node, turn, threshold=settings.threshold)
 
 
 def pairs_at(tree: Tree, chosen: Node, turn: int, *, threshold: float) -> list[Pair]:
