@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cso.casting import embedded_backbone
 from cso.chat import Conversation, EndpointSpeaker, Screen, Session, Speaker
-from cso.cli.options import Assignments, console, loadable, need, quiet
+from cso.cli.options import Assignments, assignments, console, loadable, need, quiet
 from cso.dialogue import Dialogue
 from cso.llm import Answers
 from cso.llm.endpoints import Endpoint
@@ -50,13 +50,9 @@ def chat_command(
     Where the input is no terminal, each line of it is said or done, and the exit status is 1 if one could not be.
     """
     there = None if run is None else Run.open(run)
-    short = {
-        "taxonomy": taxonomy,
-        "evaluate.temperature": temperature,
-        "evaluate.seed": seed,
-        "evaluate.max_tokens": max_tokens,
-    }
-    said = [f"{key}={value}" for key, value in short.items() if value is not None] + list(set_ or [])
+    short = {"evaluate.temperature": temperature, "evaluate.seed": seed, "evaluate.max_tokens": max_tokens}
+    numbers = [f"{key}={value}" for key, value in short.items() if value is not None]
+    said = [*numbers, *assignments(set_, taxonomy=taxonomy)]
     settings = load_settings(None, said, base=_defaults(there))
     place = loadable(model, there) if base_url is None else model
     told = any(each.partition("=")[0].strip() == "taxonomy" for each in said)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cso.casting import casting
-from cso.cli.options import Assignments, Config, assignments, console
+from cso.cli.options import Assignments, Config, console
 from cso.dialogue import Dialogue
 from cso.errors import InputError, StoreError
 from cso.extract import Preferences, Statistics, extract
@@ -47,7 +47,7 @@ def extract_command(
     screen = console()
     there = Run.open(run_folder)
     with locked(run_folder):
-        said = [*assignments(set_, None, None), *([] if min_margin is None else [f"extract.min_margin={min_margin}"])]
+        said = [*(set_ or []), *([] if min_margin is None else [f"extract.min_margin={min_margin}"])]
         run = Run(run_folder, _settings(there.settings, config, said), there.taxonomy, there.wording)
         trees = _usable(screen, run)
         made = asyncio.run(_extract(screen, run, trees, judge=judge, random=random, contrast=contrast))

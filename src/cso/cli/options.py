@@ -30,11 +30,19 @@ BaseUrl = Annotated[
 Model = Annotated[str | None, typer.Option(help="The model that plays all four roles (cast.default.model).")]
 
 
-def assignments(given: list[str] | None, base_url: str | None, model: str | None) -> list[str]:
+Strategies = Annotated[
+    str | None, typer.Option("--taxonomy", help="Strategies: esc8, extes15, esconv8, or a YAML file (taxonomy).")
+]
+
+
+def assignments(
+    given: list[str] | None, *, base_url: str | None = None, model: str | None = None, taxonomy: str | None = None
+) -> list[str]:
     """What was said by `--set` and by its short forms, as assignments."""
     short = {"cast.default.base_url": base_url, "cast.default.model": model}
-    said = [f"{key}={value}" for key, value in short.items() if value is not None]
-    return [*(["cast.kind=llm"] if said else []), *said, *(given or [])]
+    said = [assignment(key, value) for key, value in short.items() if value is not None]
+    said = [*(["cast.kind=llm"] if said else []), *said]
+    return [*said, *([] if taxonomy is None else [assignment("taxonomy", taxonomy)]), *(given or [])]
 
 
 def assignment(key: str, value: object) -> str:

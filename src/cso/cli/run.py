@@ -13,7 +13,7 @@ from rich.console import Console
 from cso.cli.embedded import SETTINGS
 from cso.cli.evaluate import evaluate, show, show_difference
 from cso.cli.extract import extract_command
-from cso.cli.options import Assignments, assignment, console, loadable, need
+from cso.cli.options import Assignments, Strategies, assignment, assignments, console, loadable, need
 from cso.cli.report import report_command
 from cso.cli.search import search
 from cso.cli.train import train_command, train_settings
@@ -41,6 +41,7 @@ def run_command(
     rounds: Annotated[
         int, typer.Option(min=1, help="Search again with the model just trained as strategist and supporter, so often.")
     ] = 1,
+    taxonomy: Strategies = None,
     set_: Assignments = None,
 ) -> None:
     """Search, extract, train SFT and CSO, evaluate both and their base, and report: all of it.
@@ -50,7 +51,7 @@ def run_command(
     """
     screen = console()
     need("`cso run`", ("torch", "transformers", "accelerate", "peft"))
-    said = [*(SETTINGS if config is None else ()), *(set_ or [])]
+    said = [*(SETTINGS if config is None else ()), *assignments(set_, taxonomy=taxonomy)]
     settings = load_settings(config, said)
     trainings = {"sft": ("sft", _for_sft(said)), "cso": (settings.train.objective, _of(said, "train"))}
     base = _check(screen, settings, recipe, config, trainings, test)

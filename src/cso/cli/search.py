@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cso.casting import casting, wording
 from cso.cli.estimate import estimate
-from cso.cli.options import Assignments, BaseUrl, Config, Model, assignments, console, need, quiet
+from cso.cli.options import Assignments, BaseUrl, Config, Model, Strategies, assignments, console, need, quiet
 from cso.cli.progress import SearchProgress
 from cso.corpora import read_corpus
 from cso.corpus_cast import STAND_IN_NOTICE
@@ -39,6 +39,7 @@ def search(
     ],
     config: Config = None,
     set_: Assignments = None,
+    taxonomy: Strategies = None,
     base_url: BaseUrl = None,
     model: Model = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only so many dialogues, from the first.")] = None,
@@ -52,21 +53,21 @@ def search(
 ) -> None:
     """Grow a tree of conversations from each seed dialogue."""
     budgets = {"limits.max_calls": max_calls, "limits.max_tokens": max_tokens, "limits.max_cost": max_cost}
-    said = assignments(set_, base_url, model) + [
+    said = assignments(set_, base_url=base_url, model=model, taxonomy=taxonomy) + [
         f"{key}={value}" for key, value in budgets.items() if value is not None
     ]
     settings = load_settings(config, said)
     if settings.cast.policy.model is not None:
         need("cast.policy", ("torch", "transformers", "accelerate"))
         quiet()
-    taxonomy = load_taxonomy(settings.taxonomy)
+    strategies = load_taxonomy(settings.taxonomy)
     screen = console()
-    dialogues = read_seeds(screen, seeds, taxonomy, settings)
+    dialogues = read_seeds(screen, seeds, strategies, settings)
     if dry_run:
-        asyncio.run(estimate(screen, dialogues[:limit], settings, taxonomy))
+        asyncio.run(estimate(screen, dialogues[:limit], settings, strategies))
         return
     with _place(out, settings) as (folder, address), locked(folder):
-        run = Run.create(folder, settings, taxonomy, wording(settings, taxonomy), replace=regrow)
+        run = Run.create(folder, settings, strategies, wording(settings, strategies), replace=regrow)
         _keep_seeds(screen, run, seeds, dialogues)
         failed = _search(screen, run, dialogues[:limit], address)
     if failed:
@@ -107,7 +108,7 @@ def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Setti
         screen.print(f"  and {len(corpus.dropped) - 3} more; `cso corpus {source}` lists them")
     if not corpus.dialogues:
         raise InputError(
-            f"{source}: no dialogue can be a seed with taxonomy {taxonomy.name} (--set taxonomy=... sets another); "
+            f"{source}: no dialogue can be a seed with taxonomy {taxonomy.name} (--taxonomy takes another); "
             f"`cso corpus {source}` says why"
         )
     return corpus.dialogues
