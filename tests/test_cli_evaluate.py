@@ -279,15 +279,32 @@ def test_the_study_of_rounds_spends_on_two_what_it_spends_on_one(
     assert (
         spent["Two rounds"]["settings"]["model"]["name"] == spent["Two trainings"]["settings"]["model"]["name"] == first
     )
+    guided, extracted = Run.open(folder / "round 2-0"), folder / "round 2-0/preferences/settings.yaml"
+    before = extracted.stat().st_mtime_ns
+    done = cso(*told, "--restart", "--set", "train.learning_rate=0.01")  # another model guides, so all is made anew
+    assert done.returncode == 0, done.stderr
+    assert Run.open(guided.folder).wording != guided.wording
+    assert extracted.stat().st_mtime_ns > before
 
 
 def test_the_whole_method_is_one_command_and_its_second_round_is_guided_by_the_first_one_s_model(
     model: Path, tmp_path: Path
 ) -> None:
-    sets = (f"train.model.name={model}", "train.tokens=2000", "search.iterations=4", "evaluate.per_stage=2")
-    told = ("--limit", "3", "--rounds", "2", *(part for each in sets for part in ("--set", each)))
+    """Settings are from a file, and some of them are told otherwise."""
+    content = {
+        "search": {"iterations": 100},
+        "train": {"model": {"name": str(model)}, "tuning": "full", "tokens": 2000, "parameters": {"beta": 0.2}},
+        "evaluate": {"choose": "score", "write": False, "per_stage": 2},
+    }
+    (tmp_path / "settings.yaml").write_text(json.dumps(content))
+    told = (tmp_path / "settings.yaml", "--limit", "3", "--rounds", "2", "--set", "search.iterations=4")
     done = cso("run", "--out", tmp_path / "here", *told)
     assert done.returncode == 0, done.stderr
+    parameters = [
+        json.loads((tmp_path / "here/models" / name / "training.json").read_text())["settings"]["parameters"]
+        for name in ("sft", "cso")
+    ]
+    assert parameters == [{}, {"beta": 0.2}]
     for name in ("base", "sft", "cso"):
         assert (tmp_path / "here" / "evaluation" / name / "scores.json").exists()
     assert "cso - sft" in done.stdout

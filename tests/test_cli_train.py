@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli import command, cso, cso_here, environment
-from cso.settings import Settings
+from cso.cli.train import train_settings
+from cso.settings import Settings, settings_from
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
 from small_training import furthest, save_model, save_pairs, weights
@@ -219,3 +221,28 @@ def test_the_embedded_backbone_is_made_once_and_kept(run: Path, tmp_path: Path) 
     second = subprocess.run([*said, "--restart"], check=False, capture_output=True, text=True, env=variables)
     assert second.returncode == 0, second.stderr
     assert "making the embedded backbone" not in second.stdout
+
+
+def of(train: dict[str, Any]) -> Settings:
+    return settings_from({"train": train}, source="test")
+
+
+def test_what_a_run_was_told_of_training_stays_beside_the_recipe_of_tiny() -> None:
+    told = train_settings(of({"tuning": "full", "epochs": 1, "seed": 5, "validation": 0.1}), None, None, [])
+    assert (told.epochs, told.seed, told.validation) == (1, 5, 0.1)
+    assert (told.batch_size, told.parameters) == (16, {"beta": 0.3})
+    replaced = train_settings(of({"tuning": "full", "epochs": 2}), "tiny", None, [])
+    assert replaced.epochs == 3
+
+
+def test_parameters_are_of_the_objective_that_they_were_told_for(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("train: {parameters: {beta: 0.4}}")
+    for name in ("tiny", "x/y"):
+        base = of({"model": {"name": name}, "tuning": "full", "parameters": {"beta": 0.2}})
+        own = {"beta": 0.3} if name == "tiny" else {}
+        for config, beta in ((None, 0.2), (tmp_path / "own.yaml", 0.4)):
+            assert train_settings(base, None, config, []).parameters == {"beta": beta}
+            assert train_settings(base, None, config, ["train.objective=sft"]).parameters == {}
+            assert train_settings(base, None, config, ["train.objective=kto"]).parameters == own
+            kto = ["train.objective=kto", "train.parameters.beta=0.7"]
+            assert train_settings(base, None, config, kto).parameters == {"beta": 0.7}

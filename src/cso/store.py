@@ -44,6 +44,10 @@ FORMAT = 1
 LONGEST_NAME = 120  # characters of an id that a file name keeps
 
 
+class OtherRun(StoreError):
+    """A folder holds a run that was told otherwise about what shapes a tree."""
+
+
 class Run:
     """The files of one run. Make a new one with `create`, open one that is there with `open`."""
 
@@ -77,14 +81,14 @@ class Run:
         """A new run, or the one that is there if it was told the same about everything that shapes a tree.
 
         With `replace`, one that was told otherwise keeps its answers but gets the new settings: its trees are grown
-        again, and what was asked before is not asked again. Otherwise that is a StoreError which names the difference.
+        again, and what was asked before is not asked again. Otherwise that is OtherRun, which names the difference.
         A run in which nothing has been answered yet gets the new settings as well.
         """
         if (folder / "settings.yaml").exists():
             there = cls.open(folder)
             differences = _differences(there, settings, taxonomy, wording)
             if differences and there.has_work and not replace:
-                raise StoreError(
+                raise OtherRun(
                     f"{folder} holds a run with other settings ({'; '.join(differences)}). Give the same ones to go on "
                     f"with it, choose another directory, or add --regrow to grow its trees anew from what is remembered"
                 )

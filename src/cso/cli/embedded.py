@@ -71,11 +71,12 @@ def prepare(screen: Console, folder: Path, said: list[str], *, also: bool = True
     return laboratory
 
 
-def grow(
-    seeds: Path, place: Path, said: list[str], *, random: bool = False, contrast: bool = False, regrow: bool = False
-) -> None:
-    """Trees and preferences of a study in `place`; what is there under the same settings stays."""
-    search(str(seeds), str(place), None, said, regrow=regrow)
+def grow(seeds: Path, place: Path, said: list[str], *, random: bool = False, contrast: bool = False) -> None:
+    """Trees and preferences of a study in `place`; what is there under the same settings stays.
+
+    Raises OtherRun where the trees there were grown otherwise.
+    """
+    search(str(seeds), str(place), None, said)
     extracted = place / "preferences" / "settings.yaml"
     if not extracted.exists() or extracted.read_text(encoding="utf-8") != dump_settings(Run.open(place).settings):
         extract_command(place, random=random, contrast=contrast)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from cso.cli.options import assignment
 from cso.cli.variants import Variant, preferences, trained_in, variant
 from cso.corpora.jsonl import write_dialogues
 from cso.files import read_jsonl
-from cso.store import Run
+from cso.store import OtherRun, Run
 
 VariantsOf = Callable[[int], Iterable[Variant]]  # by the seed of a training
 TOKENS = 500_000  # of a training, where none are set
@@ -52,10 +53,20 @@ class Rounds:
         again = self._folder / f"round 2-{seed}"
         write_dialogues(second, self._folder / "second half.jsonl")
         guided = [assignment("cast.policy.model", model), "cast.policy.plays=[strategist]"]
-        said = [*SETTINGS, *self._shaping, *guided]
-        grow(self._folder / "second half.jsonl", again, said, random=True, regrow=self._restart)  # as in round 1
+        self._grow(again, [*SETTINGS, *self._shaping, *guided])
         self._say_calls(again, frozenset(each.id for each in second))
         yield Variant("Two rounds", "dpo", preferences(Run.open(again), "dpo"), said=later)
+
+    def _grow(self, again: Path, said: list[str]) -> None:
+        """The second half of the trees, guided; as in round 1, the random pairs too, so that calls can be compared."""
+        seeds = self._folder / "second half.jsonl"
+        try:
+            grow(seeds, again, said, random=True)
+        except OtherRun:
+            if not self._restart:
+                raise
+            shutil.rmtree(again)  # with the answers, that those of the other model are not counted
+            grow(seeds, again, said, random=True)
 
     def _say_calls(self, again: Path, second: frozenset[str]) -> None:
         before, after = (_calls(run, second) for run in (self._run, Run.open(again)))

@@ -99,7 +99,7 @@ def _round(
     _step(screen, "search")
     failed = _search(screen, told.seeds, out, told.config, said, told.limit)
     _step(screen, "extract")
-    extract_command(out, told.config, _of(said, "extract"))
+    extract_command(out)  # the search has put all that was said into the run
     for name, (objective, own) in trainings.items():
         _step(screen, f"train {name}")
         merge = told.merge and name == "cso"

@@ -61,6 +61,8 @@ def study_command(
     said = list(set_ or [])
     if name in SIMULATED and corpus is not None:
         raise InputError(f"--corpus: the study {name} makes its own held-out dialogues; leave it out")
+    if name in SIMULATED and config is not None:
+        raise InputError(f"--config: the study {name} has settings of its own; change some of them by --set")
     corpora = {"": corpus or "bundled:test"}
     laboratory = embedded.prepare(screen, run_folder, said, also=name == "embedded") if name in SIMULATED else None
     if laboratory is not None:

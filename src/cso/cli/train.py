@@ -17,7 +17,7 @@ from cso.cli.progress import TrainProgress
 from cso.cli.variants import preferences as preferences_for
 from cso.errors import InputError
 from cso.recipe import load_recipe
-from cso.settings import Settings, TrainSettings, load_settings
+from cso.settings import Settings, TrainSettings, load_settings, settings_from
 from cso.store import Run
 from cso.taxonomy import Taxonomy
 
@@ -98,16 +98,32 @@ def _train(
 
 
 def train_settings(base: Settings, recipe: str | None, config: Path | None, said: list[str]) -> TrainSettings:
-    """The recipe, or without one the run's own settings or the defaults; then the file, then what was said.
+    """The run's own settings or the defaults, or a recipe in their place; then the file, then what was said.
 
-    `tiny` has a recipe without being told.
+    `tiny` has a recipe without being told, which says only what the run does not. Parameters are of the objective that
+    they were told for: another one has its own.
     """
-    asked = load_settings(config, said, base=base).train
-    recipe = recipe or ("tiny" if asked.model.name == "tiny" else None)
-    if recipe is None:
-        return asked
-    row = load_recipe(recipe).settings(asked.objective, asked.tuning)
-    return load_settings(config, said, base=base.model_copy(update={"train": row})).train
+    written, asked = load_settings(config, base=base).train, load_settings(config, said, base=base).train
+    start = base.model_copy(update={"train": _start(base.train, recipe, asked)})
+    told = load_settings(config, said, base=start).train
+    if asked.objective == written.objective:
+        return told
+    own = [each for each in said if each.startswith("train.parameters")]
+    return told.model_copy(update={"parameters": load_settings(None, own, base=start).train.parameters})
+
+
+def _start(own: TrainSettings, recipe: str | None, asked: TrainSettings) -> TrainSettings:
+    """What file and command line are laid over, for the objective, tuning and model that are asked for."""
+    alike = own.objective == asked.objective
+    if recipe is not None:
+        return load_recipe(recipe).settings(asked.objective, asked.tuning)
+    if asked.model.name != "tiny":
+        return own if alike else own.model_copy(update={"parameters": {}})
+    row = load_recipe("tiny").settings(asked.objective, asked.tuning)
+    told = own.model_dump(exclude_defaults=True, exclude={"model", "objective", "tuning"})
+    if not alike:
+        told.pop("parameters", None)
+    return settings_from({"train": told}, source="settings of the run", base=Settings(train=row)).train
 
 
 def _checked_name(name: str) -> str:

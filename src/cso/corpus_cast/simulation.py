@@ -28,7 +28,7 @@ def simulate(
     seed: int = 0,
     prefix: str = "simulated",
 ) -> list[Dialogue]:
-    """`count` dialogues, each beginning as one of `openings`.
+    """`count` dialogues, each beginning as one of `openings`, of which it quotes nothing else.
 
     At a share of turns, `wander`, the strategy is drawn evenly; else the world's best is followed, or with `leaning`
     one is drawn by the world's probability times e to its leaning: a model that learns from such dialogues is biased.
@@ -48,8 +48,8 @@ async def _all(
     prefix: str,
 ) -> list[Dialogue]:
     found: list[Dialogue] = []
+    cast = world.cast()  # of all folds, as a search on these dialogues has it: one world for all of them
     for number, opening in enumerate(begun):
-        cast = world.cast(opening)
         first = next(place for place, turn in enumerate(opening.turns) if turn.speaker is Speaker.SEEKER)
         dialogue = replace(opening, id=f"{prefix}-{number}", turns=opening.turns[: first + 1])
         while True:

@@ -77,7 +77,7 @@ def _identity(
     taxonomy: Taxonomy,
     settings: EvaluateSettings,
 ) -> dict[str, object]:
-    """All that the answers depend on."""
+    """All that answers and scores depend on."""
     return {
         "model": Path(model.name).name if endpoint is None and is_folder(model.name) else model.name,
         "version": f"at {endpoint.base_url or OPENAI_URL}" if endpoint else _version(model),

@@ -189,12 +189,15 @@ def load_local(
 
 
 def version(settings: ModelSettings) -> str:
-    """What changes with a model: its files, or its commit on the hub; of an adapter, its base's as well."""
+    """What changes with what a model answers: its files, or its commit on the hub; of an adapter, its base's as well;
+    and the precision that is asked for.
+    """
     place = model_place(settings.name)
     adapter = Path(place) / "adapter_config.json"
-    if not (is_folder(place) and adapter.exists()):
-        return version_of(settings)
-    return f"{version_of(settings)} on {version_of(settings.model_copy(update={'name': _base(adapter)}))}"
+    found = version_of(settings)
+    if is_folder(place) and adapter.exists():
+        found += f" on {version_of(settings.model_copy(update={'name': _base(adapter)}))}"
+    return found if settings.precision == "auto" else f"{found} in {settings.precision}"
 
 
 def _folded(base: PreTrainedModel, adapter: Path) -> PreTrainedModel:
