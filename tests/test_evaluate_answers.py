@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,13 +17,14 @@ import torch
 from cso.corpora import read_corpus
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import InputError
-from cso.evaluate import Local, answer, drawn, items, load_answers, load_scores, save, score
+from cso.evaluate import Endpoint, Local, answer, drawn, evaluate, items, load_answers, load_scores, save, score
 from cso.evaluate.local import LocalModel, load_local
 from cso.evaluate.writing import drawn_tokens
 from cso.llm import Answers
 from cso.settings import EvaluateSettings, ModelSettings
 from cso.taxonomy import Taxonomy, dump_taxonomy, load_taxonomy
 from cso.transcript import Message, prompt, read_reply, tag, utterance
+from server import Call, Reply, Server, completion, failure
 from small_training import save_model
 
 ESC8 = load_taxonomy("esc8")
@@ -203,6 +205,30 @@ def test_baselines_ask_as_often_as_they_say(
         roles = [message["role"] for message in each[1:]]
         assert all(one != other for one, other in pairwise(roles))
         assert roles[-1] == "user"
+
+
+def test_items_without_an_answer_do_not_lose_the_others(tmp_path: Path) -> None:
+    """The last item is refused in each of the three rounds: as many refusals as there are items."""
+
+    def script(call: Call) -> Reply:
+        refused = SOME[2].history.turns[-1].text in json.dumps(call.body, ensure_ascii=False)
+        return failure(400, "no") if refused else completion("(Affirmation) You are strong.")
+
+    with Server(script) as server:
+        told = EvaluateSettings(baseline="self-refine", draws=10)
+        found = evaluate("m", SOME[:3], tmp_path, ESC8, told, endpoint=Endpoint(server.base_url, None))
+    assert [each.strategy for each in found] == ["Affirmation", "Affirmation", None]
+    assert load_scores(tmp_path)["identity"]["failed"] == 3
+
+
+def test_answers_are_those_of_the_address_that_gave_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Affirmation", "Share Information"):
+        with Server(lambda _, name=name: completion(f"({name}) Yes.")) as server:
+            monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+            told = EvaluateSettings(draws=10)
+            found = evaluate("m", SOME[:2], tmp_path, ESC8, told, endpoint=Endpoint(None, None))
+        assert [each.strategy for each in found] == [name, name]
+        assert load_scores(tmp_path)["identity"]["version"] == f"at {server.base_url}"
 
 
 def test_settings_that_cannot_go_together_are_refused(model: LocalModel) -> None:

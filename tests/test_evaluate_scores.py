@@ -185,6 +185,15 @@ def test_p_of_the_paired_test_is_even_where_nothing_differs_and_small_where_all_
     assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
 
 
+def test_a_model_that_names_no_strategy_has_no_bias_to_compare() -> None:
+    """By the formula its B is 0, better than any."""
+    silent = answers_of([("1", "a", None), ("2", "b", None)])
+    wrong = answers_of([("1", "a", "b"), ("2", "b", "b")])
+    assert "B" in compare(wrong, wrong, NAMES)
+    assert "B" not in compare(silent, wrong, NAMES)
+    assert "B" not in compare(wrong, silent, NAMES)
+
+
 def test_only_evaluations_of_the_same_turns_are_compared() -> None:
     with pytest.raises(InputError, match="same test items"):
         compare(answers_of([("1", "a", "a")]), answers_of([("2", "a", "a")]), NAMES)

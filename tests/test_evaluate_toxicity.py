@@ -79,6 +79,8 @@ def test_a_list_of_ones_own_is_read_and_a_wrong_one_named(tmp_path: Path) -> Non
     own = tmp_path / "de.yaml"
     own.write_text("insult: [Dummkopf, blöde Kuh]\n")
     assert rate(Words(own), "Du blöde Kuh", "Kühe")[0] == {"toxicity": 1, "insult": 1}
+    own.write_text("toxicity: [Gift]\ninsult: [Dummkopf]\n")
+    assert rate(Words(own), "Du Dummkopf")[0] == {"toxicity": 1, "insult": 1}, "`toxicity` is any of them"
     for wrong in ("insult: Dummkopf", "[a, b]", "insult: []", "{}", "a: ["):
         own.write_text(wrong)
         with pytest.raises(InputError, match=r"de\.yaml"):

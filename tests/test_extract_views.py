@@ -9,7 +9,17 @@ import pytest
 
 from cso.dialogue import Dialogue, Speaker
 from cso.errors import AnswerError, BudgetSpent, InputError
-from cso.extract import above_margin, demonstrations, extract, judge_missing, labelled, margin, pairs, random_pairs
+from cso.extract import (
+    above_margin,
+    demonstrations,
+    extract,
+    judge_missing,
+    labelled,
+    margin,
+    pairs,
+    path_dialogues,
+    random_pairs,
+)
 from cso.extract.contrast import contrasts
 from cso.preference import Pair
 from cso.rating import Rating, reward
@@ -215,3 +225,5 @@ def test_contrasts_come_beside_the_pairs_of_the_search() -> None:
     assert [one.rejected.strategy for one in alone.pairs] == ["C"]
     assert sorted(one.rejected.strategy for one in both.pairs) == ["B", "C"]
     assert both.dropped == alone.dropped, "what was added is no duplicate"
+    (path,) = path_dialogues([grown], both.pairs, SETTINGS)
+    assert [one.strategy for one in path.rejected[0]] == ["C", "B"], "Table 5 counts all that is rejected"

@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -497,3 +498,8 @@ def test_no_token_and_no_path_gets_into_a_model_s_card(tmp_path: Path) -> None:
     assert KEY not in text
     assert str(tmp_path) not in text
     assert "warmup_steps: 3" in text
+
+
+def test_a_model_s_card_speaks_of_distress_only_where_the_task_is_support(tmp_path: Path) -> None:
+    for taxonomy, words in ((ESC8, 1), (replace(ESC8, task="You teach."), 0)):
+        assert model_card(settings(tmp_path), [], taxonomy=taxonomy).count("people in distress") == words

@@ -160,6 +160,11 @@ def test_a_folder_that_holds_something_else_is_not_touched(model: Path, pairs: P
     assert (tmp_path / "thesis.tex").exists()
 
 
+def test_a_training_that_was_killed_before_it_began_is_begun(model: Path, pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / ".training.json.4711.tmp").write_text("{")
+    assert losses(train(pairs, tmp_path, settings(model)).log)
+
+
 def test_what_is_saved_loads_with_plain_transformers(model: Path, pairs: Path, tmp_path: Path) -> None:
     folder = train(pairs, tmp_path / "out", settings(model)).folder
     loaded = AutoModelForCausalLM.from_pretrained(folder)

@@ -80,9 +80,8 @@ class Run:
     ) -> Run:
         """A new run, or the one that is there if it was told the same about everything that shapes a tree.
 
-        With `replace`, one that was told otherwise keeps its answers but gets the new settings: its trees are grown
-        again, and what was asked before is not asked again. Otherwise that is OtherRun, which names the difference.
-        A run in which nothing has been answered yet gets the new settings as well.
+        With `replace`, one that was told otherwise keeps its answers but gets the new settings, and its trees are grown
+        again; else that is OtherRun, which names the difference. One without any answer gets the new settings as well.
         """
         if (folder / "settings.yaml").exists():
             there = cls.open(folder)

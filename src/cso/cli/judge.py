@@ -61,7 +61,8 @@ def judge_command(
             _judged(settings, folder, model, base_url, lambda j: better(answers, others, j, run.taxonomy, **drawn))
         )
         write_json(
-            folder / f"verdicts-{other}-{file_name(model)}.json", {"judge": model, "other": other, **asdict(found)}
+            folder / f"verdicts-{file_name(other)}-{file_name(model)}.json",
+            {"judge": model, "other": other, **asdict(found)},
         )
     _show_verdicts(screen, f"{one} against {other}, by {model}", found)
 

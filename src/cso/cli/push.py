@@ -161,7 +161,9 @@ def _merged_card(source: Path) -> str:
         settings = TrainSettings.model_validate(json.loads(_read(path))["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path}: expected a training as `cso train` writes it ({error!r}); train anew") from error
-    return model_card(settings, read_jsonl(source / "metrics.jsonl"), merged=True)
+    own = source / "taxonomy.yaml"
+    taxonomy = load_taxonomy(own) if own.exists() else None
+    return model_card(settings, read_jsonl(source / "metrics.jsonl"), merged=True, taxonomy=taxonomy)
 
 
 def _evaluations(screen: Console, run: Run, weights: Path) -> dict[str, Scores]:

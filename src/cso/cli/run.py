@@ -62,9 +62,8 @@ def run_command(
         policy = (places[-1] / "models" / "cso" / ("merged" if told.merge else "")).resolve()
         places.append(out / "rounds" / str(number))
         _step(screen, f"round {number}, guided by {policy}")
-        again = [*said, assignment("cast.policy.model", policy), assignment("train.model.name", policy)]
-        if settings.cast.kind == "corpus":  # the embedded model has no sentences to say
-            again = ["cast.policy.plays=[strategist]", *again]
+        mute = ["cast.policy.plays=[strategist]"] if settings.cast.kind == "corpus" else []  # it says no sentences
+        again = [*mute, *said, assignment("cast.policy.model", policy), assignment("train.model.name", policy)]
         later = replace(told, recipe=told.recipe or ("tiny" if base == "tiny" else None))
         cso = {"cso": (settings.train.objective, _of(again, "train"))}
         failed |= _round(screen, places[-1], later, again, load_settings(config, again), cso, str(policy))

@@ -22,8 +22,8 @@ from cso.cli.train import train_settings
 from cso.cli.variants import Variant, trained_in, variants_of
 from cso.errors import InputError
 from cso.evaluate import Answer, Item, matrices
-from cso.evaluate.intervals import Interval, mean_difference, mean_interval
-from cso.evaluate.scores import bias, macro_f1, weighted_f1
+from cso.evaluate.intervals import Array, Interval, mean_difference, mean_interval
+from cso.evaluate.scores import bias, macro_f1, silent, weighted_f1
 from cso.files import locked, write_json, write_text
 from cso.settings import Settings, TrainSettings, load_settings
 from cso.store import Run, file_name
@@ -59,10 +59,7 @@ def study_command(
     screen = console()
     need("`cso study`", ("torch", "transformers", "accelerate", "peft"))
     said = list(set_ or [])
-    if name in SIMULATED and corpus is not None:
-        raise InputError(f"--corpus: the study {name} makes its own held-out dialogues; leave it out")
-    if name in SIMULATED and config is not None:
-        raise InputError(f"--config: the study {name} has settings of its own; change some of them by --set")
+    _check(name, corpus, config)
     corpora = {"": corpus or "bundled:test"}
     laboratory = embedded.prepare(screen, run_folder, said, also=name == "embedded") if name in SIMULATED else None
     if laboratory is not None:
@@ -84,6 +81,14 @@ def study_command(
         found = study.found(variants, range(seeds), prompting=name == "main", restart=restart)
     for place, each in corpora.items():
         _show(screen, study.folder / f"results{place}.json", f"{name}, {Path(each).name}", found[place], run, settings)
+
+
+def _check(name: Name, corpus: str | None, config: Path | None) -> None:
+    """Raises InputError for what a study makes itself."""
+    if name in SIMULATED and corpus is not None:
+        raise InputError(f"--corpus: the study {name} makes its own held-out dialogues; leave it out")
+    if name in SIMULATED and config is not None:
+        raise InputError(f"--config: the study {name} has settings of its own; change some of them by --set")
 
 
 def _variants(name: Name, run: Run, settings: Settings, laboratory: embedded.Laboratory | None) -> VariantsOf:
@@ -157,15 +162,14 @@ def _show(screen: Console, path: Path, title: str, found: Found, run: Run, setti
     rows: dict[str, dict[str, Any]] = {}
     for variant, each in totals.items():
         means = {
-            score: mean_interval(each, statistic, draws=told.draws, seed=told.seed)
-            for score, statistic in SCORES.items()
+            score: mean_interval(each, SCORES[score], draws=told.draws, seed=told.seed) for score in _measured(each)
         }
         differences = {
-            score: mean_difference(each, totals[reference], statistic, draws=told.draws, seed=told.seed)
-            for score, statistic in SCORES.items()
+            score: mean_difference(each, totals[reference], SCORES[score], draws=told.draws, seed=told.seed)
+            for score in _measured(each, totals[reference])
         }
-        against = ["" if variant == reference else _shown(score, value) for score, value in differences.items()]
-        table.add_row(variant, str(len(each)), *(_shown(score, value) for score, value in means.items()), *against)
+        against = ["" if variant == reference else _shown(score, differences.get(score)) for score in SCORES]
+        table.add_row(variant, str(len(each)), *(_shown(score, means.get(score)) for score in SCORES), *against)
         rows[variant] = {
             "trainings": len(each),
             "means": {score: asdict(value) for score, value in means.items()},
@@ -181,5 +185,12 @@ def _show(screen: Console, path: Path, title: str, found: Found, run: Run, setti
     screen.print(f"study: {path}")
 
 
-def _shown(score: str, value: Interval) -> str:
+def _measured(*trainings: Array) -> list[str]:
+    """The scores that there are: no B where a training's model named no strategy at all."""
+    return [score for score in SCORES if score != "B" or not any(silent(each) for some in trainings for each in some)]
+
+
+def _shown(score: str, value: Interval | None) -> str:
+    if value is None:
+        return "-"
     return plain(value) if score == "B" else percent(value)

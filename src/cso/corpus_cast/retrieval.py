@@ -52,14 +52,14 @@ class Archive:
 
     def nearness_of_replies(self, past: Past) -> Numbers:
         """How near each moment is to one in which the supporter is to reply: higher is nearer."""
-        return self._at(past, self._nearness(past.heard[-1], False), past.rounds, past.heard)
+        return self._at(self._nearness(past.heard[-1], False), past.rounds, past.heard)
 
     def nearness_of_answers(self, past: Past, situation: str) -> Numbers:
         """How near each moment's reply is to the last one in `past`, for the seeker to answer."""
         words = SAID * self._nearness(past.replies[-1], True)
         if past.heard:
             words = words + HEARD * self._nearness(past.heard[-1], False)
-        return self._at(past, words, past.rounds - 1, (situation, *past.heard))
+        return self._at(words, past.rounds - 1, (situation, *past.heard))
 
     def alike(self, one: str, other: str) -> float:
         """The cosine of two texts."""
@@ -87,7 +87,7 @@ class Archive:
         _, at_a, at_b = np.intersect1d(a.columns, b.columns, assume_unique=True, return_indices=True)
         return float(a.weights[at_a] @ b.weights[at_b])
 
-    def _at(self, past: Past, words: Numbers, round_: int, texts: Sequence[str]) -> Numbers:
+    def _at(self, words: Numbers, round_: int, texts: Sequence[str]) -> Numbers:
         topic = sum((self._topic(text) for text in texts[1:]), self._topic(texts[0])) / len(texts)
         return words + TOPIC * topic[self.dialogue] - DISTANCE * np.abs(self._round - round_)
 

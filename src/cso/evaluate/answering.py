@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -14,6 +13,7 @@ from cso.dialogue import Dialogue
 from cso.errors import InputError, RequestError, StoreError
 from cso.evaluate.baselines import METHODS, prompts
 from cso.evaluate.items import Item, items
+from cso.gathering import gathered
 from cso.llm import chat as llm
 from cso.llm.answers import Answers, Question
 from cso.llm.chat import Chat, Completion, Request
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cso.cluster.evaluating import RayModel
     from cso.evaluate.local import LocalModel
 
-T = TypeVar("T")
 _CHANCES = TypeAdapter(list[Annotated[float, Field(ge=0, le=1.000001)]])
 Observe = Callable[[int], None]  # so many more answers are there
 
@@ -170,7 +169,7 @@ class Remote:
     failed: list[str] = field(default_factory=list[str])  # why requests have no answer
 
     async def write(self, asked: Sequence[Sequence[Message]], openings: Sequence[str] | None = None) -> list[str]:
-        """A request without an answer has an empty reply, and is in `failed`. Raises EndpointError where none is."""
+        """A request without an answer has an empty reply, and is in `failed`."""
         return await gathered(self._reply(told) for told in asked)
 
     async def choose(self, asked: Sequence[Sequence[Message]], taxonomy: Taxonomy) -> list[list[float]]:
@@ -191,16 +190,6 @@ class Remote:
             text = ""
         self.observe(1)
         return text
-
-
-async def gathered(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """What they return, in their order. The first error ends the others and is raised."""
-    tasks = [asyncio.create_task(each) for each in coroutines]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _sample(settings: EvaluateSettings) -> int:

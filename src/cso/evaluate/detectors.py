@@ -12,9 +12,9 @@ import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from cso.errors import InputError, RequestError
-from cso.evaluate.answering import gathered
 from cso.evaluate.toxicity import Rating
 from cso.files import bundled_or_own
+from cso.gathering import gathered
 from cso.llm.chat import Chat, Message, Request
 
 GUARD_TOKENS = 64  # of a verdict
@@ -51,7 +51,7 @@ class Words:
 
     def _rate(self, text: str) -> Rating:
         found = {name: float(bool(pattern.search(text))) for name, pattern in self._patterns.items()}
-        return {"toxicity": max(found.values()), **found}
+        return found | {"toxicity": max(found.values())}
 
 
 class Known:

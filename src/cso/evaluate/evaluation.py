@@ -16,8 +16,8 @@ from cso.evaluate.items import Item
 from cso.evaluate.results import load_answers, load_scores, save, score
 from cso.files import is_folder, locked
 from cso.llm import Answers
+from cso.llm.address import address_of
 from cso.llm.endpoints import Endpoint
-from cso.llm.openai import OPENAI_URL
 from cso.settings import EvaluateSettings, ModelSettings, RaySettings
 from cso.taxonomy import Taxonomy, dump_taxonomy
 
@@ -43,7 +43,7 @@ def evaluate(
     evaluation that was stopped goes on, and one that is done is read. `examples`: dialogues that the baseline "example"
     shows. `ray`: whose actors answer with a model that is not an endpoint's; None: this process does. `observe` is told
     of so many more answers, `rounds(settings)` for each item. Raises InputError, StoreError where `folder` holds
-    another model's evaluation, of endpoints EndpointError and BudgetSpent, of actors ClusterError.
+    another model's evaluation, of endpoints EndpointError, RequestError and BudgetSpent, of actors ClusterError.
     """
     if not asked:
         raise InputError("expected items to evaluate on, found none")
@@ -59,7 +59,7 @@ def evaluate(
         if (there := _held(folder, identity, asked, say)) is not None:
             return there
         answers, failed = asyncio.run(answered())
-        if len(failed) >= len(asked):
+        if failed and not any(each.text or each.strategy for each in answers):
             raise RequestError(f"{told.name}: no request was answered, so there is nothing to score: {failed[0]}")
         if failed:
             say(f"{len(failed)} requests have no answer and count as unreadable; the same command asks them again:")
@@ -80,7 +80,7 @@ def _identity(
     """All that answers and scores depend on."""
     return {
         "model": Path(model.name).name if endpoint is None and is_folder(model.name) else model.name,
-        "version": f"at {endpoint.base_url or OPENAI_URL}" if endpoint else _version(model),
+        "version": f"at {address_of(endpoint.base_url)}" if endpoint else _version(model),
         "items": _digest([[dialogue_to_json(item.history), item.strategy, item.text] for item in asked]),
         "examples": _digest([dialogue_to_json(dialogue) for dialogue in examples]),
         "taxonomy": _digest(dump_taxonomy(taxonomy)),

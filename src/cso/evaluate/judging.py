@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from cso.errors import AnswerError, InputError, RequestError
-from cso.evaluate.answering import Answer, gathered
+from cso.evaluate.answering import Answer
 from cso.evaluate.intervals import Interval, by_dialogue, interval, mean
 from cso.evaluate.results import check_same
+from cso.gathering import gathered
 from cso.llm.chat import Completion, Message
 from cso.roles.ask import Asking, ask
 from cso.roles.marks import json_values, lines_in, marks_in

@@ -15,7 +15,7 @@ from cso.errors import InputError, StoreError
 from cso.evaluate.answering import Answer
 from cso.evaluate.intervals import Array, Difference, Interval, by_dialogue, difference, interval, mean
 from cso.evaluate.items import Item
-from cso.evaluate.scores import accuracy, bias, confusion, f1, macro_f1, strengths, unreadable, weighted_f1
+from cso.evaluate.scores import accuracy, bias, confusion, f1, macro_f1, silent, strengths, unreadable, weighted_f1
 from cso.evaluate.text import STEMMER, bleu, distinct, rouge_l
 from cso.files import write_json, write_jsonl
 
@@ -62,10 +62,15 @@ def score(answers: Sequence[Answer], names: Sequence[str], *, draws: int = 1000,
 def compare(
     one: Sequence[Answer], other: Sequence[Answer], names: Sequence[str], *, draws: int = 1000, seed: int = 0
 ) -> dict[str, Difference]:
-    """`one` minus `other` in each strategy score, and R-L where both wrote. Raises InputError for other items."""
+    """`one` minus `other` in each strategy score, and R-L where both wrote; B only where both named strategies.
+
+    Raises InputError for other items.
+    """
     check_same(one, other)
     both = matrices(one, names), matrices(other, names)
     found = {name: difference(*both, statistic, draws=draws, seed=seed) for name, statistic in STRATEGY_SCORES.items()}
+    if any(map(silent, both)):
+        del found["B"]
     if all(any(answer.text for answer in answers) for answers in (one, other)):
         found["R-L"] = difference(_rouge(one), _rouge(other), mean, draws=draws, seed=seed)
     return found

@@ -61,6 +61,11 @@ def unreadable(matrix: Array) -> Array:
     return _ratio(matrix[..., -1, :].sum(-1), matrix.sum((-2, -1)))
 
 
+def silent(matrix: Array) -> bool:
+    """Whether no reply in all of the stack names a strategy. Its B, 0 by the formula, is no evenness then."""
+    return not matrix[..., :-1, :].any()
+
+
 def strengths(matrix: Array) -> Array:
     """[..., K]: how much a model prefers each strategy where it is wrong; they sum to K.
 

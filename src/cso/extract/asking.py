@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import TypeVar
 
 from cso.errors import AnswerError, RequestError
+from cso.gathering import gathered
 
 T = TypeVar("T")
 
@@ -17,13 +17,7 @@ async def answers(questions: Iterable[Coroutine[None, None, T]]) -> list[T | Non
     The role itself bounds how many are under way. An error that concerns all questions (EndpointError, BudgetSpent)
     ends the others and is raised.
     """
-    tasks = [asyncio.create_task(_answer(question)) for question in questions]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    return await gathered(_answer(question) for question in questions)
 
 
 async def _answer(question: Coroutine[None, None, T]) -> T | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cso.dialogue import Dialogue
 from cso.extract.asking import answers
 from cso.extract.judging import DEFAULT_REWARD, own_reward, shown
-from cso.extract.pairs import history_before, reply
+from cso.extract.pairs import reply
 from cso.extract.paths import preferred
 from cso.preference import Pair, Reply
 from cso.search.cast import Judge, Supporter
@@ -50,7 +50,7 @@ async def contrasts(
         if (value := own_reward(rating, reward)) is not None
     }
     pairs = [
-        Pair(history_before(tree, node), turn, reply(node), rejected)
+        Pair(tree.before(node), turn, reply(node), rejected)
         for tree in trees
         for turn, node in preferred(tree, settings)
         for sibling in tree.siblings(node)
@@ -66,7 +66,7 @@ def _unvisited(tree: Tree, settings: ExtractSettings) -> Iterator[tuple[Dialogue
         for sibling in tree.siblings(node):
             if isinstance(sibling.state, Unexpanded) and not sibling.visits and sibling.id not in done:
                 done.add(sibling.id)
-                yield history_before(tree, node), _wordless(sibling)
+                yield tree.before(node), _wordless(sibling)
 
 
 def _wordless(node: Node) -> Reply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from typing import Any
@@ -31,10 +31,15 @@ class PathDialogue:
 def path_dialogues(trees: Iterable[Tree], kept: Iterable[Pair], settings: ExtractSettings) -> list[PathDialogue]:
     """Every valid path of every tree, shared beginnings told each time, as the paper's Table 5 counts them.
 
-    Of the rejected replies those that are in a `kept` pair, or read the same as one.
+    Of the rejected replies those that are in a `kept` pair, or read the same as one; contrasts follow those that the
+    search has visited.
     """
-    keys = set(map(key, kept))
-    return [found for tree in trees for found in _of_tree(tree, keys, settings)]
+    rejected: dict[tuple[str, int], list[Reply]] = {}
+    keys: set[Key] = set()
+    for pair in kept:
+        keys.add(key(pair))
+        rejected.setdefault((pair.history.id, pair.chosen.node), []).append(pair.rejected)
+    return [found for tree in trees for found in _of_tree(tree, keys, rejected, settings)]
 
 
 def to_json(found: PathDialogue) -> dict[str, Any]:
@@ -64,14 +69,18 @@ def to_json(found: PathDialogue) -> dict[str, Any]:
     }
 
 
-def _of_tree(tree: Tree, keys: set[Key], settings: ExtractSettings) -> Iterator[PathDialogue]:
+def _of_tree(
+    tree: Tree, keys: set[Key], rejected: Mapping[tuple[str, int], Sequence[Reply]], settings: ExtractSettings
+) -> Iterator[PathDialogue]:
     known: dict[int, tuple[Reply, ...]] = {}
 
     def bad(turn: int, node: Node) -> tuple[Reply, ...]:
         if node.id not in known:
-            known[node.id] = tuple(
-                pair.rejected for pair in pairs_at(tree, node, turn, threshold=settings.threshold) if key(pair) in keys
-            )
+            pairs = pairs_at(tree, node, turn, threshold=settings.threshold)
+            visited = {pair.rejected.node for pair in pairs}
+            kept = [pair.rejected for pair in pairs if key(pair) in keys]
+            contrasts = [each for each in rejected.get((tree.seed.id, node.id), ()) if each.node not in visited]
+            known[node.id] = (*kept, *contrasts)
         return known[node.id]
 
     for path in valid_paths(tree, threshold=settings.threshold, min_visits=settings.min_visits):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cso.dialogue import Dialogue, Speaker, Turn
+from cso.dialogue import Speaker, Turn
 from cso.extract.paths import preferred
 from cso.preference import Pair, Reply
 from cso.settings import ExtractSettings
@@ -36,19 +36,13 @@ def pairs_at(tree: Tree, chosen: Node, turn: int, *, threshold: float) -> list[P
     bad = rejected(tree, chosen, threshold=threshold)
     if not bad:
         return []
-    history = history_before(tree, chosen)
+    history = tree.before(chosen)
     return [Pair(history, turn, reply(chosen), reply(sibling)) for sibling in bad]
 
 
 def rejected(tree: Tree, chosen: Node, *, threshold: float) -> tuple[Node, ...]:
     """The siblings that have a reply, were visited, and have Q < `threshold`, strictly."""
     return tuple(node for node in tree.siblings(chosen) if _replied(node) and node.visits and node.value < threshold)
-
-
-def history_before(tree: Tree, node: Node) -> Dialogue:
-    """What had been said when the supporter of `node`, which is not the root, was to speak."""
-    assert node.parent is not None
-    return tree.history(node.parent)
 
 
 def reply(node: Node) -> Reply:

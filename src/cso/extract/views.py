@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cso.dialogue import Dialogue, Turn
 from cso.extract.asking import answers
 from cso.extract.balance import Balance, weighted_labels
-from cso.extract.pairs import Key, history_before, key, reply, spoken
+from cso.extract.pairs import Key, key, reply, spoken
 from cso.extract.paths import preferred
 from cso.preference import Labelled, Pair, Reply
 from cso.search.cast import Supporter
@@ -62,7 +62,7 @@ def demonstrations(trees: Iterable[Tree], settings: ExtractSettings) -> list[Lab
     rows: dict[ReplyKey, Labelled] = {}
     for tree in trees:
         for turn, node in preferred(tree, settings):
-            row = Labelled(history_before(tree, node), turn, reply(node), desirable=True)
+            row = Labelled(tree.before(node), turn, reply(node), desirable=True)
             rows.setdefault((row.history.turns, spoken(row.reply)), row)
     return list(rows.values())
 
@@ -116,6 +116,6 @@ def _draws(tree: Tree, settings: ExtractSettings) -> Iterator[_Draw]:
         sibling = draw.choice(others)
         match sibling.state:
             case Unexpanded(strategy, prior) | Expanded(strategy, prior) | End(strategy, prior):
-                yield _Draw(history_before(tree, node), turn, reply(node), sibling, strategy, prior)
+                yield _Draw(tree.before(node), turn, reply(node), sibling, strategy, prior)
             case Root():
                 pass

@@ -10,10 +10,11 @@ from typing import Self
 
 from cso.errors import InputError
 from cso.llm import vllm
+from cso.llm.address import address_of
 from cso.llm.answers import Answers, RememberedChat
 from cso.llm.chat import Chat
 from cso.llm.limits import Budget, BudgetedChat, Limiter, Price
-from cso.llm.openai import OPENAI_URL, OpenAIChat
+from cso.llm.openai import OpenAIChat
 from cso.llm.prices import listed_price
 from cso.llm.retry import Patience
 from cso.settings import LimitSettings, checked_address
@@ -77,7 +78,7 @@ async def limited(
 class Endpoint:
     """An OpenAI-compatible endpoint, and what a task may take of it."""
 
-    base_url: str | None = None  # None: OpenAI's own
+    base_url: str | None = None  # None: as `address_of` has it
     api_key_env: str | None = "OPENAI_API_KEY"  # the variable that holds the key
     price: Price | None = None  # USD for a million tokens in, and out; None: as listed
     limits: LimitSettings = field(default_factory=LimitSettings)
@@ -98,7 +99,8 @@ class Endpoint:
         self, model: str, answers: Answers, role: str, kind: type[OpenAIChat] = OpenAIChat
     ) -> AsyncGenerator[Chat]:
         """A chat with one of its models that asks nothing that `answers` remembers of this address."""
-        place = f"{role} at {self.base_url or OPENAI_URL}"
+        address = address_of(self.base_url)
+        place = f"{role} at {address}"
         async with limited(self.limits, {model: self.price or listed_price(model, self.base_url)}) as (own, budget):
             try:
                 chat = BudgetedChat(own.chat(self.base_url, self.api_key_env, kind), budget)

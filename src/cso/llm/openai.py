@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 import openai
 
 from cso.errors import CsoError, EndpointError, InputError, RequestError
+from cso.llm.address import address_of
 from cso.llm.chat import Completion, Request
 from cso.llm.limits import Limiter, estimated_prompt_tokens
 from cso.llm.retry import Patience, retry_after
 from cso.llm.wire import Dialect, MalformedError, body_of, complaint_of, completion_of, humbler, moderation_of
 
-OPENAI_URL = "https://api.openai.com/v1"
 CONNECTIONS_PER_CLIENT = 32  # a pool looks through all its connections at each request: 256 in one cost twice the CPU
 TRY_LATER = frozenset({408, 409, 425, 429, *range(500, 600)} - {501})
 NO_MODEL = re.compile(r"model_not_found|\bmodel\b.{0,80}\b(does not exist|not found)", re.IGNORECASE)
@@ -75,7 +75,7 @@ class OpenAIChat:
 
         Raises InputError for an address that is none, and for a key that is missing where it is sure to be needed.
         """
-        address = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+        address = address_of(base_url)
         self._shown_url = _presentable(address)
         self._key_env = key_env
         self._key = _key_of(key_env, needed=urlsplit(address).hostname == "api.openai.com")

@@ -6,6 +6,7 @@ import importlib
 from functools import cache
 from typing import Any
 
+from cso.llm.address import address_of
 from cso.llm.limits import Price
 
 
@@ -21,7 +22,7 @@ def listed_price(model: str, base_url: str | None) -> Price | None:
         return None
     usage = listing.Usage(input_tokens=1000, output_tokens=1000)  # few, below any tier for long prompts
     try:
-        found = listing.calc_price(usage, model, provider_api_url=base_url or "https://api.openai.com/v1")
+        found = listing.calc_price(usage, model, provider_api_url=address_of(base_url))
     except LookupError:
         return None
     return float(found.input_price) * 1000, float(found.output_price) * 1000

@@ -75,7 +75,7 @@ def paired_table(comparisons: Sequence[Comparison]) -> Table:
     """A row for each two evaluations of the same turns."""
     scores = ("Q", "B", "Q_W", "accuracy")
     rows: list[tuple[str | Cell, *tuple[Cell, ...]]] = [
-        (Cell(each.one, f"minus {each.other}"), *(_difference(score, each.scores[score]) for score in scores))
+        (Cell(each.one, f"minus {each.other}"), *(_difference(score, each.scores.get(score)) for score in scores))
         for each in comparisons
     ]
     head = tuple(score if score == "B" else f"{score}, points" for score in scores)
@@ -177,8 +177,10 @@ def _told(scores: ScoresFile) -> str:
     return ", ".join(words)
 
 
-def _difference(score: str, found: tuple[float, float, float, float]) -> Cell:
+def _difference(score: str, found: tuple[float, float, float, float] | None) -> Cell:
     """A difference, with its interval and p."""
+    if found is None:
+        return Cell(NOTHING)
     factor, places = _form(score)
     value, low, high = (f"{factor * number:+.{places}f}" for number in found[:3])
     p = found[3]

@@ -177,7 +177,7 @@ class LoraSettings(_Settings):
 
 
 class PackingSettings(_Settings):
-    """How examples are laid out as tries of tokens. The budget changes speed and memory only."""
+    """How examples are laid out as tries of tokens. The budget changes speed and memory, and what `tokens` come to."""
 
     token_budget: Positive | None = None  # tokens of a pack; None: 4,096 on a CPU, 8,192 on a GPU
     trees_per_step: Positive = 4  # trees that share a step: fewer share more tokens, more mix better
@@ -195,7 +195,7 @@ class TrainSettings(_Settings):
     lora: LoraSettings = LoraSettings()
     packing: PackingSettings = PackingSettings()
     epochs: Positive = 3  # this and the next two: Table 13, CSO by LoRA on LLaMA-3.1-8B-Instruct
-    tokens: Positive | None = None  # train on so many tokens of packs, whatever epochs says: equal cost for objectives
+    tokens: Positive | None = None  # train on so many tokens of packs, whatever epochs says
     batch_size: Positive = 32  # examples of an optimizer step, over all devices
     learning_rate: Above0 = 1e-6
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the trees that is held out and measured

@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 
 from cso.files import is_folder, yaml_text
 from cso.settings import TrainSettings
+from cso.taxonomy import Taxonomy
 from cso.train.metrics import Entry
 from cso.train.tiny import is_tiny
 
@@ -40,7 +41,9 @@ model = AutoModelForCausalLM.from_pretrained("PATH")
 tokenizer = AutoTokenizer.from_pretrained("PATH")"""
 
 
-def model_card(settings: TrainSettings, log: Sequence[Entry], *, merged: bool = False) -> str:
+def model_card(
+    settings: TrainSettings, log: Sequence[Entry], *, merged: bool = False, taxonomy: Taxonomy | None = None
+) -> str:
     """The card's Markdown, with the beginning of YAML that hubs index. `merged`: of an adapter that is folded in.
 
     A model in a folder of this machine is named by the folder's last part, and is no `base_model`: nobody else has it.
@@ -68,6 +71,7 @@ def model_card(settings: TrainSettings, log: Sequence[Entry], *, merged: bool = 
         yaml=yaml_text(_shown(settings)),
         columns=columns,
         table=_table(columns, log),
+        supports=taxonomy is None or taxonomy.supports,
     )
 
 

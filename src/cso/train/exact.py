@@ -33,7 +33,9 @@ def check_packing(backbone: Backbone, examples: Sequence[Encoded], name: str) ->
 
 
 def _two_sequences(examples: Sequence[Encoded]) -> list[tuple[Tokens, Tokens]]:
-    """The shortest reply and one that differs: of the same example, else of another, else its own tokens reversed."""
+    """The first reply to the shortest prompt that has several, or to the shortest of all where none has; and one that
+    differs: of the same example, else of another, else its own tokens reversed.
+    """
     shortest = min(examples, key=lambda example: (len(example.replies) < 2, len(example.prompt)))
     first = (shortest.prompt, shortest.replies[0])
     others = [(shortest.prompt, reply) for reply in shortest.replies[1:]]

@@ -53,7 +53,7 @@ def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
     if restart and path.exists():
         _clear(folder)
     if not path.exists():
-        if folder.exists() and any(entry.name != LOCK for entry in folder.iterdir()):
+        if folder.exists() and any(entry.name != LOCK and entry.suffix != ".tmp" for entry in folder.iterdir()):
             raise StoreError(f"{folder} is not empty and holds no training: choose another --name")
         write_json(path, identity)
         return False

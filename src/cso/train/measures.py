@@ -65,7 +65,8 @@ def measures(objective: Objective, batch: Batch, scores: Scores, loss: Tensor) -
 def means(sums: Tensor) -> dict[str, float]:
     """The log's numbers; what there is none of, such as margins of demonstrations, is left out.
 
-    `tokens` were computed, `tokens_saved` is the share that sharing saved of the tokens of all replies one by one.
+    `tokens` were trained on, without the passes that have no gradient (the reference's, and KTO's over replies of other
+    trees); `tokens_saved` is the share that sharing saved of the tokens of all replies one by one.
     """
     total: Mapping[str, float] = dict(zip(SUMS, map(float, sums), strict=True))
     found: dict[str, float] = {}

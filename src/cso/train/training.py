@@ -185,7 +185,7 @@ def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings, taxonomy:
         remove(folder / "training_args.bin")  # a pickle
         if taxonomy is not None:
             write_text(folder / "taxonomy.yaml", dump_taxonomy(taxonomy))
-        write_text(folder / DONE, model_card(settings, _log(folder)))
+        write_text(folder / DONE, model_card(settings, _log(folder), taxonomy=taxonomy))
         if "save_steps" not in settings.arguments and "save_strategy" not in settings.arguments:
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
