@@ -178,6 +178,7 @@ def test_requests_without_an_answer_are_counted_and_asked_again(run: Path) -> No
         half = cso(*told)
         assert half.returncode == 1
         assert "requests have no answer and count as unreadable" in half.stdout
+        assert "requests of m have no answer and count as wrong" in cso("compare", run, "m", "m").stdout
         refused["some"] = False
         whole = cso(*told)
         assert whole.returncode == 0, whole.stderr
@@ -194,12 +195,17 @@ def test_a_model_whose_weights_are_not_all_there_is_refused(run: Path, tmp_path:
 
 
 def test_a_run_says_what_is_wrong_before_it_searches(tmp_path: Path, model: Path) -> None:
+    cut = save_model(tmp_path / "cut")
+    (cut / "model.safetensors").write_bytes((cut / "model.safetensors").read_bytes()[:-20])
     for wrong, words in (
         (("--test", tmp_path / "nofile.json"), "expected a readable file with dialogues"),
         (("--recipe", "magic"), "magic"),
         (("--set", "train.parameters.magic=1"), "magic"),
         (("--set", "train.model.name=/nowhere"), "expected `tiny`, a folder"),
         (("--set", "train.model.name=qwen"), "a name on the hub as OWNER/NAME"),
+        (("--set", f"train.model.name={cut}"), "model.safetensors: "),
+        (("--set", "train.arguments.foo=1"), "has no such argument"),
+        (("--set", "train.model.attention=flex_attention"), "trains on a GPU only"),
         (("--set", "evaluate.choose=free"), "evaluate.write=false"),
     ):
         done = cso("run", "--out", tmp_path / "run", "--set", f"train.model.name={model}", *wrong)

@@ -133,6 +133,7 @@ MISTAKES = {
         ["--model", "sftt"],
         "model sftt: expected `tiny`, a folder, or a name",
     ),
+    "a name that YAML would read otherwise": (["--model", "/nowhere/a #2"], "model /nowhere/a #2: expected `tiny`"),
     "a recipe that is not there": (["--recipe", "gpt-9"], "recipe gpt-9: expected one of gemma-2-9b-it"),
     "a setting that is not there": (["--set", "train.bogus=1"], "train.bogus: there is no such setting"),
     "a name that is a path": (["--name", "../x"], "expected the name of a folder"),

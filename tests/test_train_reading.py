@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,22 @@ def test_a_template_without_system_role_gets_it_in_the_first_user_message() -> N
     assert encoding.system_folded
     assert "Support.\n\nturn 0 said" in tokenizer_of("gemma2").decode(encoding.encoded[0].prompt)
     assert any("no system message" in note for note in encoding.notes())
+
+
+@pytest.mark.parametrize("code", ["{{ 1 / 0 }}", "{{ messages[9].content.x }}", "{% for each in tools %}{% endfor %}"])
+def test_whatever_a_template_raises_is_told_of_the_row(code: str) -> None:
+    broken = deepcopy(tokenizer_of("llama"))
+    broken.chat_template = f"{code}{broken.chat_template}"
+    with pytest.raises(InputError, match="test row 1: the model's chat template refuses the conversation"):
+        encode(broken, [Example((ASKED,), ("Yes.", "No."), "tree", "test row 1")], max_length=999, max_target_length=99)
+
+
+def test_a_template_that_writes_the_date_always_writes_the_same() -> None:
+    dated = deepcopy(tokenizer_of("llama"))
+    dated.chat_template = f"{{{{ strftime_now('%Y-%m-%d %H:%M:%S.%f') }}}}{dated.chat_template}"
+    given = [Example((ASKED,), ("Yes.", "No."), "tree", "test row 1")]
+    (encoded,) = encode(dated, given, max_length=999, max_target_length=99).encoded
+    assert "2025-03-07 00:00:00" in dated.decode(encoded.prompt)
 
 
 def test_an_opening_by_the_assistant_is_left_out_where_the_template_refuses_it() -> None:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import AutoPeftModelForCausalLM
-from transformers import AutoModelForCausalLM, AutoTokenizer, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from cso.errors import InputError, StoreError
+from cso.evaluate.local import load_local
 from cso.settings import ModelSettings, PackingSettings
 from cso.taxonomy import load_taxonomy
 from cso.train import OBJECTIVES, merge_adapter, read_examples, train
@@ -107,12 +116,29 @@ def test_going_on_after_a_stop_comes_to_the_very_same_weights(
     assert losses(gone_on.log) == losses(whole.log)
 
 
-def test_a_checkpoint_that_was_being_written_is_passed_over(model: Path, pairs: Path, tmp_path: Path) -> None:
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("trainer_state.json", cut),
+        ("optimizer.pt", cut),
+        ("model.safetensors", cut),
+        ("optimizer.pt", Path.unlink),
+        ("rng_state.pth", Path.unlink),
+    ],
+)
+def test_a_checkpoint_that_is_not_whole_is_passed_over(
+    file: str, damage: Callable[[Path], None], model: Path, pairs: Path, tmp_path: Path
+) -> None:
     told = settings(model, arguments={"save_steps": 2})
     whole = train(pairs, tmp_path / "whole", told)
     (whole.folder / "README.md").unlink()  # as if it had not been finished
     newest = max((whole.folder / "checkpoints").iterdir(), key=lambda path: int(path.name.split("-")[1]))
-    (newest / "trainer_state.json").write_text('{"epoch"')
+    damage(newest / file)
+    (newest.parent / "checkpoint-of-mine").mkdir()
     before = weights(whole.folder)
     notes: list[str] = []
     again = train(pairs, tmp_path / "whole", told, say=notes.append)
@@ -160,6 +186,19 @@ def test_a_folder_that_holds_something_else_is_not_touched(model: Path, pairs: P
     assert (tmp_path / "thesis.tex").exists()
 
 
+def test_a_training_that_was_refused_leaves_its_name_to_another(model: Path, pairs: Path, tmp_path: Path) -> None:
+    told = settings(model)
+    other = told.model.model_copy(update={"attention": "flex_attention"})
+    with pytest.raises(InputError, match="attention"):
+        train(pairs, tmp_path / "out", told.model_copy(update={"model": other}))
+    assert losses(train(pairs, tmp_path / "out", settings(model)).log)
+
+
+def test_a_secret_for_the_hub_is_not_kept(model: Path, pairs: Path, tmp_path: Path) -> None:
+    train(str(pairs), tmp_path / "out", settings(model, arguments={"hub_token": "hf_secret"}))
+    assert "hf_secret" not in (tmp_path / "out/training.json").read_text()
+
+
 def test_a_training_that_was_killed_before_it_began_is_begun(model: Path, pairs: Path, tmp_path: Path) -> None:
     (tmp_path / ".training.json.4711.tmp").write_text("{")
     assert losses(train(pairs, tmp_path, settings(model)).log)
@@ -194,6 +233,7 @@ def test_an_adapter_loads_with_peft_and_folds_into_the_same_model(model: Path, p
     assert torch.allclose(one, two, atol=1e-5)
     assert not torch.allclose(one, three, atol=1e-3)
     config = json.loads((folder / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(model.resolve()), "wherever one loads it from"
     assert (config["lora_alpha"], config["lora_dropout"]) == (8, 0)
     assert {name.split(".")[-1] for name in config["target_modules"]} == {
         *("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -227,7 +267,8 @@ def test_any_argument_of_trainer_can_be_set_such_as_where_it_reports_to(
 ) -> None:
     pytest.importorskip("tensorboard")
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
-    train(pairs, tmp_path / "out", settings(model, arguments={"report_to": "tensorboard"}))
+    told = {"report_to": "tensorboard", "save_strategy": False}  # what YAML makes of `no`
+    train(pairs, tmp_path / "out", settings(model, arguments=told))
     assert list((tmp_path / "board").glob("events.*"))
 
 
@@ -237,6 +278,8 @@ def test_any_argument_of_trainer_can_be_set_such_as_where_it_reports_to(
         ("bogus", 1, "train.arguments.bogus: transformers.TrainingArguments has no such argument"),
         ("per_device_train_batch_size", 2, r"it is set elsewhere \(train.batch_size\)"),
         ("lr_scheduler_type", "nonsense", "train.arguments: .*nonsense"),
+        ("save_strategy", "best", "train.arguments: .*best"),
+        ("report_to", "wandb", "train.arguments: .*wandb"),
     ],
 )
 def test_arguments_that_trainer_does_not_have_or_that_the_plan_decides_are_refused(
@@ -277,6 +320,19 @@ def test_a_tokenizer_without_pad_token_is_fine(pairs: Path, tmp_path: Path) -> N
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     assert AutoTokenizer.from_pretrained(folder).pad_token is None
     assert losses(train(pairs, tmp_path / "out", settings(folder)).log)
+
+
+def test_a_model_with_learned_positions_is_given_no_more_than_it_has(pairs: Path, tmp_path: Path) -> None:
+    sizes: Any = {"n_positions": 100, "n_embd": 16, "n_layer": 1, "n_head": 2, "vocab_size": len(tokenizer())}
+    GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=1)).save_pretrained(tmp_path / "gpt2")
+    tokenizer().save_pretrained(tmp_path / "gpt2")
+    notes: list[str] = []
+    told = settings(tmp_path / "gpt2", arguments={"max_steps": 1})
+    assert losses(train(pairs, tmp_path / "out", told, say=notes.append).log)
+    assert any("has learned 100 positions" in note for note in notes)
+    loaded = load_local(told.model, load_taxonomy("esc8"), max_length=2048, max_tokens=9)
+    asked = [[{"role": "user" if turn % 2 == 0 else "assistant", "content": "I see."} for turn in range(41)]]
+    assert [reply for _, reply in loaded.write(loaded.prompts(asked), max_tokens=9)]  # type: ignore[arg-type]
 
 
 def test_an_encoder_decoder(pairs: Path, tmp_path: Path) -> None:

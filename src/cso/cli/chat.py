@@ -115,7 +115,13 @@ def _local(screen: Console, settings: Settings, place: str, taxonomy: Taxonomy, 
     told = settings.train.model.model_copy(update={"name": place})
     told = told if run is None else embedded_backbone(told, run, screen.print)
     with memory_advice(ADVICE):
-        model = load_local(told, taxonomy, max_length=settings.evaluate.max_length, say=screen.print)
+        model = load_local(
+            told,
+            taxonomy,
+            max_length=settings.evaluate.max_length,
+            max_tokens=settings.evaluate.max_tokens,
+            say=screen.print,
+        )
     return LocalSpeaker(model, taxonomy, settings.evaluate)
 
 

@@ -145,9 +145,13 @@ def compare_command(
     run = Run.open(run_folder)
     answers = load_answers(run.evaluation(one)), load_answers(run.evaluation(other))
     found = compare(*answers, run.taxonomy.names, draws=draws, seed=seed)
-    asked = [load_scores(run.evaluation(name))["identity"]["settings"] for name in (one, other)]
-    if differing := [f"{key} {asked[0][key]} and {asked[1][key]}" for key in ALIKE if asked[0][key] != asked[1][key]]:
+    known = {name: load_scores(run.evaluation(name))["identity"] for name in (one, other)}
+    asked = [each["settings"] for each in known.values()]
+    if differing := [f"{key} {asked[0][key]} and {asked[-1][key]}" for key in ALIKE if asked[0][key] != asked[-1][key]]:
         screen.print(f"not asked alike, so that more than the models differs: {', '.join(differing)}")
+    for name, each in known.items():
+        if failed := each.get("failed"):
+            screen.print(f"{failed} requests of {name} have no answer and count as wrong: evaluate it again first")
     show_difference(screen, one, other, found)
     screen.print(
         f"{len(answers[0])} turns of {len({each.item.dialogue for each in answers[0]})} dialogues; dialogues are drawn "

@@ -123,7 +123,9 @@ def _check(
 ) -> str:
     """The model that training begins from. What would stop a later step stops here: raises InputError."""
     from cso.train import make_objective  # here, like the next, because they take seconds to import
-    from cso.train.backbone import load_tokenizer
+    from cso.train.arguments import check_arguments, training_device
+    from cso.train.backbone import check_loadable, load_tokenizer
+    from cso.train.conversation import folds_system
 
     check_settings(settings.evaluate)
     if not items(read_corpus(test, load_taxonomy(settings.taxonomy)).dialogues):
@@ -132,9 +134,12 @@ def _check(
     for objective, said in trainings.values():
         told = train_settings(settings, recipe, config, [*said, f"train.objective={objective}"])
         make_objective(told.objective, told.parameters)
+        check_arguments(told)
     if told.model.name != "tiny":  # that one is made where it is not there yet
         loadable(told.model.name, None)
-        load_tokenizer(told.model, screen.print)
+        tokenizer = load_tokenizer(told.model, screen.print)
+        folds_system(tokenizer)
+        check_loadable(told, tokenizer, training_device())
     return told.model.name
 
 

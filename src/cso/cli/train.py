@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from cso.casting import embedded_backbone
-from cso.cli.options import Assignments, Config, console, loadable, need, quiet
+from cso.cli.options import Assignments, Config, assignment, console, loadable, need, quiet
 from cso.cli.progress import TrainProgress
 from cso.cli.variants import preferences as preferences_for
 from cso.errors import InputError
@@ -55,7 +55,7 @@ def train_command(
     need("training", ("torch", "transformers", "accelerate", "peft"))
     run = Run.open(run_folder) if preferences is None or (run_folder / "settings.yaml").exists() else None
     short = {"train.objective": objective, "train.model.name": model, "train.tuning": tuning}
-    said = [f"{key}={value}" for key, value in short.items() if value is not None] + list(set_ or [])
+    said = [assignment(key, value) for key, value in short.items() if value is not None] + list(set_ or [])
     told = train_settings(run.settings if run else Settings(), recipe, config, said)
     if merge and told.tuning == "full":
         raise InputError("--merge: there is no adapter to fold in with --tuning full")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from cso.cluster.crew import Crew
-from cso.evaluate.local import LocalModel, load_local, version
+from cso.evaluate.local import ADVICE, LocalModel, load_local, version
 from cso.files import is_folder
 from cso.settings import ModelSettings, RaySettings
 from cso.taxonomy import Taxonomy
@@ -29,17 +29,16 @@ class Part:
 
 
 class EvaluateActor:
-    def __init__(self, model: ModelSettings, taxonomy: Taxonomy, max_length: int, token_budget: int | None) -> None:
-        self._told = model, taxonomy, max_length, token_budget
+    def __init__(self, model: ModelSettings, taxonomy: Taxonomy, lengths: Mapping[str, Any]) -> None:
+        self._told, self._lengths = (model, taxonomy), lengths
         self._model: LocalModel
 
     def open(self) -> None:
         """Raises what `load_local` does."""
-        model, taxonomy, max_length, token_budget = self._told
-        self._model = load_local(model, taxonomy, max_length=max_length, token_budget=token_budget)
+        self._model = load_local(*self._told, **self._lengths)
 
     def answer(self, part: Part) -> list[tuple[int, Any]]:
-        with memory_advice("lower evaluate.token_budget, the tokens of a batch"):
+        with memory_advice(ADVICE):
             found = part.ask(self._model, self._model.prompts(part.asked))
             return [(part.first + place, each) for place, each in found]
 
@@ -48,16 +47,22 @@ class RayModel:
     """Takes the place of a LocalModel, and gives the same answers. A context manager, for its actors."""
 
     def __init__(
-        self, model: ModelSettings, taxonomy: Taxonomy, ray: RaySettings, *, max_length: int, token_budget: int | None
+        self,
+        model: ModelSettings,
+        taxonomy: Taxonomy,
+        ray: RaySettings,
+        *,
+        max_length: int,
+        max_tokens: int,
+        token_budget: int | None,
     ) -> None:
         self.identity = version(model)
         if is_folder(model.name):
             model = model.model_copy(update={"name": str(Path(model.name).resolve())})  # actors work elsewhere
         self.max_length = max_length
+        lengths = {"max_length": max_length, "max_tokens": max_tokens, "token_budget": token_budget}
         one_part_at_a_time = ray.model_copy(update={"at_once": 1})
-        self._crew = Crew[Part](
-            EvaluateActor, one_part_at_a_time, tell=lambda place, of: (model, taxonomy, max_length, token_budget)
-        )
+        self._crew = Crew[Part](EvaluateActor, one_part_at_a_time, tell=lambda place, of: (model, taxonomy, lengths))
 
     def __enter__(self) -> Self:
         self._crew.__enter__()

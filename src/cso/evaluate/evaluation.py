@@ -126,18 +126,18 @@ async def _opened(
         async with endpoint.chat(model.name, remembered, "supporter") as chat:
             yield Remote(chat, model.name, settings, observe)
         return
-    budget = settings.token_budget
+    lengths = settings.model_dump(include={"max_length", "max_tokens", "token_budget"})
     if ray is not None:
         from cso.cluster.evaluating import RayModel  # here, like the next, for Ray need not be there
 
-        with RayModel(model, taxonomy, ray, max_length=settings.max_length, token_budget=budget) as spread:
+        with RayModel(model, taxonomy, ray, **lengths) as spread:
             yield Local(spread, remembered, settings, observe)
         return
-    from cso.evaluate.local import load_local  # here, like the next, because they take seconds to import
+    from cso.evaluate.local import ADVICE, load_local  # here, like the next, because they take seconds to import
     from cso.train.memory import memory_advice
 
-    with memory_advice("lower evaluate.token_budget, the tokens of a batch"):
-        loaded = load_local(model, taxonomy, max_length=settings.max_length, token_budget=budget, say=say)
+    with memory_advice(ADVICE):
+        loaded = load_local(model, taxonomy, **lengths, say=say)
         yield Local(loaded, remembered, settings, observe)
 
 

@@ -25,7 +25,7 @@ from cso.files import is_folder
 from cso.settings import ModelSettings, TrainSettings
 from cso.taxonomy import Taxonomy, load_taxonomy
 from cso.train.arguments import token_budget, training_device
-from cso.train.backbone import Backbone, load_backbone, load_tokenizer, model_place, version_of
+from cso.train.backbone import Backbone, load_backbone, load_tokenizer, model_place, positions, version_of
 from cso.train.conversation import Prompt, token_ids
 from cso.train.encode import Encoded, encode_prompts
 from cso.train.exact import check_packing
@@ -35,6 +35,7 @@ from cso.train.trie import Tokens, TrieSize, common_prefix
 from cso.transcript import Message, tag
 
 BUDGET = {"cuda": 131_072, "cpu": 16_384}  # tokens of a batch: its prompts as a trie, and their replies
+ADVICE = "lower evaluate.token_budget, the tokens of a batch"  # where memory does not suffice
 TAGS = 64  # tokens that a prompt's tags have, about
 
 
@@ -47,10 +48,13 @@ class LocalModel:
     identity: str
     max_length: int
     token_budget: int | None = None  # of a batch; None: by device
+    room: int | None = None  # tokens of a prompt for which the model has learned positions, beside a reply's
 
     def prompts(self, asked: Sequence[Sequence[Message]]) -> list[Prompt]:
         """What the model is given to answer. Raises InputError where its chat template refuses a conversation."""
-        return encode_prompts(self.backbone.tokenizer, asked, max_length=self.max_length)
+        return encode_prompts(
+            self.backbone.tokenizer, asked, max_length=min(self.max_length, self.room or self.max_length)
+        )
 
     def choose(self, prompts: Sequence[Prompt], taxonomy: Taxonomy) -> Generator[tuple[int, list[float]]]:
         """(place, probabilities) of each prompt, a batch at a time: each strategy's tag as what comes next, in sum 1.
@@ -63,6 +67,8 @@ class LocalModel:
         for places in self._batches(tokens, TAGS):
             encoded = self.tagged([prompts[place] for place in places], tags)
             logps = score_all(encoded, self.backbone.score, token_budget=budget, multiple=self.backbone.multiple)
+            if not logps.isfinite().all():
+                raise InputError(f"model {self.name}: a tag has no finite log-probability: its weights are not sound")
             yield from zip(places, logps.view(len(places), len(tags)).softmax(-1).tolist(), strict=True)
 
     def tagged(self, prompts: Sequence[Prompt], tags: Sequence[str]) -> list[Encoded]:
@@ -165,11 +171,13 @@ def load_local(
     taxonomy: Taxonomy,
     *,
     max_length: int,
+    max_tokens: int = 128,
     token_budget: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> LocalModel:
     """A model by name or from a folder; one with an adapter only gets it folded in, in memory.
 
+    `max_length`: tokens of a prompt; `max_tokens`: of a reply.
     Raises InputError where it cannot be loaded, was trained to choose from other strategies, or cannot be packed.
     """
     tokenizer = load_tokenizer(settings, say)
@@ -182,7 +190,9 @@ def load_local(
     if adapter.exists():
         base = _folded(backbone.base, place)
         backbone = replace(backbone, base=base, model=base)
-    model = LocalModel(backbone, settings.name, version(settings), max_length, token_budget)
+    most = positions(told)
+    room = None if most is None else most - max(max_tokens, TAGS)
+    model = LocalModel(backbone, settings.name, version(settings), max_length, token_budget, room)
     greeting = [{"role": "user", "content": "Hello."}]
     check_packing(backbone, model.tagged(model.prompts([greeting]), [tag(each) for each in taxonomy.names]), told.name)
     return model
@@ -224,6 +234,11 @@ def _check_strategies(name: str, file: Path, taxonomy: Taxonomy) -> None:
 
 def _base(adapter: Path) -> str:
     try:
-        return str(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
-    except (OSError, ValueError, KeyError) as error:
+        base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{adapter}: expected the name of the adapter's base model: {error!r}") from error
+    if not isinstance(base, str):
+        raise InputError(f"{adapter}: expected the name of the adapter's base model, found {base!r}")
+    if Path(base).is_absolute() and not is_folder(base):
+        raise InputError(f"{adapter}: its base model {base} is not there; write where it is now into that file")
+    return base

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from cso.dialogue import Dialogue
 from cso.errors import AnswerError
-from cso.evaluate.local import LocalModel, load_local, version
+from cso.evaluate.local import ADVICE, LocalModel, load_local, version
 from cso.policy.batching import Batcher
 from cso.search.cast import Strategist, Supporter
 from cso.settings import EvaluateSettings, ModelSettings, RoleSettings
@@ -21,7 +21,7 @@ from cso.transcript import Message, prompt, read_reply, system_message, tag
 
 T = TypeVar("T")
 LEAST = 1e-9  # a probability that a score still tells from 0
-ADVICE = "lower evaluate.token_budget, the tokens of a batch"
+MAX_TOKENS = 128  # of a reply, where none are set
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ def load_policy(
 
     Raises InputError where it cannot be loaded, or was trained to choose from other strategies.
     """
-    loaded = load_local(model, taxonomy, max_length=told.max_length, token_budget=told.token_budget)
+    room = player.max_tokens or MAX_TOKENS
+    loaded = load_local(model, taxonomy, max_length=told.max_length, max_tokens=room, token_budget=told.token_budget)
     busy = asyncio.Lock()
 
     def chances(asked: Sequence[list[Message]]) -> list[list[float]]:
@@ -117,7 +118,7 @@ def _written(
     found = model.write(
         model.prompts([told for told, _, _ in asked]),
         [opening for _, opening, _ in asked],
-        max_tokens=player.max_tokens or 128,
+        max_tokens=player.max_tokens or MAX_TOKENS,
         temperature=player.temperature or 0.0,
         seed=seed,
     )

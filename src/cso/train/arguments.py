@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -85,6 +86,15 @@ def check_arguments(settings: TrainSettings) -> None:
     check_sharding(settings.arguments, processes())
 
 
+@contextmanager
+def refusals() -> Generator[None]:
+    """What transformers does not take becomes an InputError."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, ImportError, OSError, RuntimeError) as error:
+        raise InputError(f"train.arguments: {error}") from error
+
+
 def training_arguments(
     settings: TrainSettings, folder: Path, plan: Plan, *, bf16: bool, measure: bool, resumes: bool
 ) -> TrainingArguments:
@@ -107,11 +117,9 @@ def training_arguments(
     }
     told = _told(settings, plan)
     values = _defaults(plan, measure, told.get("max_steps")) | told | ours
-    try:
+    with refusals():
         arguments = TrainingArguments(**values)  # pyright: ignore[reportArgumentType]
         get_reporting_integration_callbacks(arguments.report_to)  # refused here rather than after hours
-    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
-        raise InputError(f"train.arguments: {error}") from error
     if arguments.fsdp:
         check_plugin(cast(dict[str, object] | None, arguments.fsdp_plugin_args))
     arguments._n_gpu = min(1, arguments.n_gpu)  # pyright: ignore[reportPrivateUsage]  # a process a GPU: torchrun
@@ -143,6 +151,8 @@ def _told(settings: TrainSettings, plan: Plan) -> dict[str, object]:
     """What the user set, in Trainer's terms."""
     told: dict[str, object] = dict(settings.arguments)
     for strategy in ("save", "eval", "logging"):
+        if told.get(f"{strategy}_strategy") is False:  # what YAML makes of no
+            told[f"{strategy}_strategy"] = "no"
         if told.get(f"{strategy}_strategy") == "epoch":
             told[f"{strategy}_strategy"] = "steps"
             told[f"{strategy}_steps"] = plan.steps_per_epoch

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -111,9 +111,7 @@ def load_backbone(
     check_whole(told.name, info)
     if told.attention == "auto" and device.type != "cuda" and base._supports_attention_backend:  # pyright: ignore
         base.set_attn_implementation(PATHS)
-    rows = cast(nn.Embedding, base.get_input_embeddings()).num_embeddings
-    if len(tokenizer) > rows:
-        raise InputError(f"model {told.name}: its tokenizer has {len(tokenizer)} tokens, the model {rows}")
+    _check_rows(told.name, tokenizer, cast(nn.Embedding, base.get_input_embeddings()).num_embeddings)
     model = base if settings.tuning == "full" else adapted(base, settings.lora)
     cast(nn.Module, model).to(device)
     return Backbone(tokenizer, base, model, device, bf16)
@@ -162,7 +160,7 @@ def in_bf16(settings: ModelSettings, device: torch.device) -> bool:
 
 
 def model_place(name: str, say: Callable[[str], None] = lambda _: None) -> str:
-    """The folder or hub name that loads: `tiny` is made where it is not there yet.
+    """The folder, from the root, or hub name that loads: `tiny` is made where it is not there yet.
 
     Raises InputError for what can be no name on a hub, and is no folder that holds a model.
     """
@@ -174,7 +172,7 @@ def model_place(name: str, say: Callable[[str], None] = lambda _: None) -> str:
         raise InputError(_unloadable(name, "found a folder without config.json"))
     if not there and (os.path.exists(name) or name.startswith((".", "~", "/")) or name.count("/") > 1):
         raise InputError(_unloadable(name, "found a file" if os.path.exists(name) else "found no such folder"))
-    return name
+    return str(place.resolve()) if there else name  # adapters keep it as the name of their base
 
 
 def version_of(settings: ModelSettings) -> str:
@@ -194,6 +192,34 @@ def version_of(settings: ModelSettings) -> str:
                 opened.seek(start)
                 digest.update(opened.read(SAMPLE))
     return digest.hexdigest()[:16]
+
+
+def positions(settings: ModelSettings) -> int | None:
+    """How many tokens a model that has learned each position can read; None where positions are no such limit."""
+    config = _config(settings, model_place(settings.name)).get_text_config()
+    most = getattr(config, "max_position_embeddings", None)
+    return None if getattr(config, "rope_parameters", None) else most
+
+
+def check_loadable(settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, device: torch.device) -> None:
+    """Raises InputError for a model that could not be trained, as far as its files say without being loaded."""
+    told = settings.model
+    place = model_place(told.name)
+    config = _config(told, place)
+    _check(told.name, config)
+    _check_rows(told.name, tokenizer, config.get_text_config().vocab_size)
+    attention(told, config, device)
+    for file in Path(place).glob("*.safetensors"):
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except (OSError, SafetensorError) as error:
+            raise InputError(_unloadable(told.name, f"{file.name}: {error}")) from error
+
+
+def _check_rows(name: str, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
+    if len(tokenizer) > rows:
+        raise InputError(f"model {name}: its tokenizer has {len(tokenizer)} tokens, the model {rows}")
 
 
 def _config(settings: ModelSettings, place: str) -> PretrainedConfig:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime, tzinfo
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Self
 
 from jinja2 import TemplateError
 
@@ -165,8 +167,26 @@ def folds_system(tokenizer: PreTrainedTokenizerBase) -> bool:
     return not all(_PROBE[0] in text for text in texts)
 
 
+class _OneDay(datetime):
+    """For templates that write the date: always the same, so that a training can go on on another day."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2025, 3, 7, tzinfo=tz)  # the paper's
+
+
 def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, to_be_answered: bool) -> str:
-    return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=to_be_answered))
+    """The text of a conversation. Whatever goes wrong in a template is a TemplateError."""
+    utils: Any = import_module("transformers.utils.chat_template_utils")  # here, because it takes seconds
+    own, utils.datetime = utils.datetime, _OneDay  # templates cannot be given a clock of ours
+    try:
+        return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=to_be_answered))
+    except TemplateError:
+        raise
+    except Exception as error:
+        raise TemplateError(f"{type(error).__name__}: {error}") from error
+    finally:
+        utils.datetime = own
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Tokens]:

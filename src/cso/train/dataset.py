@@ -32,8 +32,13 @@ def load_dataset(
     settings: TrainSettings,
     taxonomy: Taxonomy | None,
     say: Callable[[str], None],
+    *,
+    positions: int | None = None,
 ) -> Dataset:
-    """The examples that the objective compares, `settings.validation` of the trees held out. Raises InputError."""
+    """The examples that the objective compares, `settings.validation` of the trees held out. Raises InputError.
+
+    `positions`: how many tokens the model can read at most, where there is such a limit.
+    """
     if isinstance(preferences, Path):
         preferences = read_examples(preferences, objective.kind, taxonomy=taxonomy)
     odd = next((each for each in preferences if not _fits(len(each.replies), objective.kind)), None)
@@ -43,9 +48,10 @@ def load_dataset(
     if objective.uses_values and without is not None:
         raise InputError(f"{without.source}: expected Q of each reply (chosen_q, rejected_q), which the objective uses")
     packing = settings.packing
-    encoding = encode(
-        tokenizer, preferences, max_length=packing.max_length, max_target_length=packing.max_target_length
-    )
+    longest = min(packing.max_length, positions or packing.max_length)
+    if longest < packing.max_length:
+        say(f"{settings.model.name} has learned {longest} positions: nothing is longer than so many tokens")
+    encoding = encode(tokenizer, preferences, max_length=longest, max_target_length=packing.max_target_length)
     for note in encoding.notes():
         say(note)
     return split(encoding.encoded, settings.validation, seed=settings.seed)

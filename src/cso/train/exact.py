@@ -22,8 +22,9 @@ def check_packing(backbone: Backbone, examples: Sequence[Encoded], name: str) ->
     single = [float(backbone.score(build_pack([one], multiple=backbone.multiple))[0]) for one in sequences]
     least, share = BFLOAT16 if backbone.bf16 else FLOAT32
     for together, alone in zip(packed, single, strict=True):
-        if not math.isfinite(alone):
-            raise InputError(f"model {name}: a reply has log-probability {alone}: its weights are not sound numbers")
+        if not (math.isfinite(alone) and math.isfinite(together)):
+            found = together if math.isfinite(alone) else alone
+            raise InputError(f"model {name}: a reply has log-probability {found}: its weights are not sound numbers")
         if not abs(together - alone) <= least + share * abs(alone):
             raise InputError(
                 f"model {name}: a reply has log-probability {alone:.4f} by itself and {together:.4f} packed with "

@@ -8,6 +8,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
+from zipfile import is_zipfile
+
+from safetensors import SafetensorError, safe_open
 
 from cso.errors import StoreError
 from cso.files import write_json
@@ -32,12 +35,14 @@ def identity_of(
 ) -> Identity:
     """What decides the weights: settings, `version` of the model, examples as tokens, the machine."""
     digest = hashlib.sha256()
+    told = settings.model_dump(mode="json")
+    told["arguments"].pop("hub_token", None)  # a secret, which decides nothing
     for example in examples:
         content = [example.prompt, example.replies, example.example.weight, example.example.values]
         digest.update(json.dumps([*content, example.example.desirable, example.example.tree]).encode())
     return {
         "format": FORMAT,
-        "settings": settings.model_dump(mode="json"),
+        "settings": told,
         "examples": digest.hexdigest()[:16],
         "model": version,
         **machine,
@@ -45,7 +50,8 @@ def identity_of(
 
 
 def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
-    """Make `folder` hold this training; True where it is done already. Raises StoreError where it holds another.
+    """Make `folder` hold this training; True where it is done already. Raises StoreError where it holds another that
+    has trained anything.
 
     Of several processes the first calls it.
     """
@@ -57,7 +63,11 @@ def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
             raise StoreError(f"{folder} is not empty and holds no training: choose another --name")
         write_json(path, identity)
         return False
-    if differences := _differences(_read(path), identity):
+    differences = _differences(_read(path), identity)
+    if differences and not _trained(folder):  # it was refused, or stopped, before its first checkpoint
+        write_json(path, identity)
+        return False
+    if differences:
         raise OtherTraining(
             f"{folder} holds another training ({'; '.join(differences)}). Give the same settings and data to go on "
             f"with it, choose another --name, add --restart, or remove the folder"
@@ -83,18 +93,37 @@ def is_done(folder: Path) -> bool:
     return (folder / DONE).exists() and any(folder.glob("*.safetensors"))
 
 
+def _trained(folder: Path) -> bool:
+    return is_done(folder) or any(folder.glob("*.safetensors")) or any((folder / CHECKPOINTS).glob("*"))
+
+
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: its state, written last, is whole."""
-    found = sorted((folder / CHECKPOINTS).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]))
+    """The newest checkpoint that was written to its end."""
+    found = [path for path in (folder / CHECKPOINTS).glob("checkpoint-*") if path.name.split("-")[1].isdigit()]
+    found.sort(key=lambda path: int(path.name.split("-")[1]))
     return next((path for path in reversed(found) if _whole(path)), None)
 
 
 def _whole(checkpoint: Path) -> bool:
+    """Whether all that a training goes on from is there, and nothing is cut off: its state is written last.
+
+    Folders in it hold shards, of which only those who wrote them know which there must be.
+    """
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        files = {entry.name for entry in checkpoint.iterdir() if entry.is_file()}
+        for name in files:
+            if name.endswith(".safetensors"):
+                with safe_open(checkpoint / name, "pt"):
+                    pass
+            elif name.endswith((".pt", ".pth")) and not is_zipfile(checkpoint / name):
+                return False
+    except (OSError, ValueError, SafetensorError):
         return False
-    return True
+    sharded = any(entry.is_dir() for entry in checkpoint.iterdir())
+    weights = any(name.endswith(".safetensors") for name in files)
+    chance = any(name.startswith("rng_state") for name in files)
+    return sharded or (weights and chance and {"optimizer.pt", "scheduler.pt"} <= files)
 
 
 def _read(path: Path) -> Identity:

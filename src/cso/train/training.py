@@ -10,7 +10,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -19,7 +21,7 @@ from cso.errors import InputError, StoreError
 from cso.files import locked, read_jsonl, remove, write_jsonl, write_text
 from cso.settings import TrainSettings
 from cso.taxonomy import Taxonomy, dump_taxonomy
-from cso.train.backbone import Backbone, in_bf16, load_backbone, load_tokenizer, version_of
+from cso.train.backbone import Backbone, in_bf16, load_backbone, load_tokenizer, positions, version_of
 from cso.train.batch import Batch
 from cso.train.card import model_card
 from cso.train.dataset import Dataset, load_dataset
@@ -54,7 +56,7 @@ class Trained:
 
 
 def train(
-    preferences: Path | Sequence[Example],
+    preferences: Path | str | Sequence[Example],
     folder: Path,
     settings: TrainSettings,
     *,
@@ -75,7 +77,10 @@ def train(
     objective = make_objective(settings.objective, settings.parameters)
     arguments.check_arguments(settings)
     tokenizer = load_tokenizer(settings.model, say)
-    dataset = load_dataset(preferences, objective, tokenizer, settings, taxonomy, say)
+    preferences = Path(preferences) if isinstance(preferences, str) else preferences
+    dataset = load_dataset(
+        preferences, objective, tokenizer, settings, taxonomy, say, positions=positions(settings.model)
+    )
     device = arguments.training_device()
     machine = arguments.machine(settings, device, bf16=in_bf16(settings.model, device))
     identity = identity_of(settings, version_of(settings.model), [*dataset.training, *dataset.validation], machine)
@@ -93,7 +98,12 @@ def train(
         trainer = _trainer(folder, settings, objective, dataset, backbone, checkpoint, say, observe)
         if arguments.processes() > 1:
             say(spread(trainer.accelerator))
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        try:
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        except (OSError, SafetensorError) as error:
+            raise StoreError(f"{folder}: a checkpoint cannot be written or read: {error}; free some space") from error
+        except ImportError as error:
+            raise InputError(f"train.arguments: {error}") from error
         _save(trainer, folder, settings, taxonomy)
     return Trained(folder, trainer.state.log_history)
 
@@ -122,20 +132,21 @@ def _trainer(
     everything = [*dataset.training, *dataset.validation]
     training = known(dataset.training, dataset.training, objective, backbone, budget, settings.seed)
     validation = known(dataset.validation, everything, objective, backbone, budget, settings.seed)
-    trainer = PackTrainer(
-        backbone.model,
-        told,
-        base=backbone.base,
-        objective=objective,
-        plan=plan,
-        training=training,
-        validation=validation,
-        token_budget=budget,
-        multiple=backbone.multiple,
-        refuse=_refusal(folder),
-        tokenizer=backbone.tokenizer,
-        callbacks=[MetricsFile(folder / METRICS, observe)],
-    )
+    with arguments.refusals():
+        trainer = PackTrainer(
+            backbone.model,
+            told,
+            base=backbone.base,
+            objective=objective,
+            plan=plan,
+            training=training,
+            validation=validation,
+            token_budget=budget,
+            multiple=backbone.multiple,
+            refuse=_refusal(folder),
+            tokenizer=backbone.tokenizer,
+            callbacks=[MetricsFile(folder / METRICS, observe)],
+        )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     return trainer
@@ -176,7 +187,12 @@ def _refusal(folder: Path) -> Callable[[Batch], None]:
 
 
 def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings, taxonomy: Taxonomy | None) -> None:
-    """Weights, tokenizer, template, known strategies, then the card; checkpoints that nobody asked for go."""
+    """Weights, tokenizer, template, known strategies, then the card; checkpoints that nobody asked for go.
+
+    Raises InputError where the last step has left weights that are no numbers.
+    """
+    if not all(_finite(weights) for weights in trainer.model_wrapped.parameters()):  # pyright: ignore
+        raise InputError(f"{folder}: the last step left weights that are not finite; train otherwise, with --restart")
     try:
         trainer.save_model(str(folder))
     except (OSError, SafetensorError) as error:
@@ -188,6 +204,12 @@ def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings, taxonomy:
         write_text(folder / DONE, model_card(settings, _log(folder), taxonomy=taxonomy))
         if "save_steps" not in settings.arguments and "save_strategy" not in settings.arguments:
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+def _finite(weights: Tensor) -> bool:
+    """Of sharded weights, those of this process."""
+    own = getattr(weights, "to_local", lambda: weights)()
+    return bool(torch.isfinite(own).all())
 
 
 def _log(folder: Path) -> Sequence[Entry]:
