@@ -169,6 +169,16 @@ def test_differences_over_trainings_are_paired_by_dialogue() -> None:
     assert alone.high - alone.low > 2
 
 
+def test_differences_over_trainings_are_paired_by_seed_where_both_sides_have_them() -> None:
+    """What trainings of one seed share, their base, is not in the interval; with other seeds it is."""
+    values = np.repeat(np.array([0.0, 4.0, 8.0])[:, None], 20, 1)
+    one, other = (np.stack([values + shift, np.ones_like(values)], -1) for shift in (1.0, 0.0))
+    found = mean_difference(one, other, mean, draws=200, seed=0)
+    assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
+    unpaired = mean_difference(one, other[:2], mean, draws=200, seed=0)
+    assert unpaired.high - unpaired.low > 2
+
+
 def test_p_of_the_paired_test_is_even_where_nothing_differs_and_small_where_all_does() -> None:
     small = 0
     for trial in range(100):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from cso.cli.extract import extract_command
+from cso.cli.options import assignment
 from cso.cli.search import search
 from cso.cli.variants import Variant, preferences, random, variant
 from cso.corpora import read_corpus
 from cso.corpora.jsonl import write_dialogues
 from cso.corpus_cast import STAND_IN_NOTICE, World
 from cso.corpus_cast.simulation import simulate
-from cso.dialogue import Dialogue
 from cso.settings import dump_settings, load_settings
 from cso.store import Run
-from cso.taxonomy import Taxonomy, load_taxonomy
+from cso.taxonomy import load_taxonomy
 
 BASE, SEEDS, TEST = 2500, 300, 420  # dialogues; the test's have more than 3,000 supporter turns
 LEANING = (1.5, 0.5, 0.0, 1.0)  # of the base's supporters, to the first strategies: log-odds beside the world's own
@@ -36,10 +35,20 @@ SETTINGS = (
 class Laboratory:
     """What a study of the simulated world needs besides its run."""
 
-    base: Path  # the model that all training begins from
+    bases: Path  # models that training begins from, one for each seed
     held_out: Path  # dialogues
     judge_selected: Path  # a run on the same seeds, with search.judge_selected
     contrast: Path  # another, of fewer iterations and with contrasts: fewer calls in all
+
+    def begin(self, screen: Console, seed: int) -> str:
+        """What has a training with `seed` begin from the base of that seed, which is made where it is not there yet.
+
+        How biased a base comes out differs from one to the next, so that one alone would tell little of others.
+        """
+        base = self.bases / f"{seed}"
+        if not base.exists():
+            _make_base(screen, base, seed)
+        return assignment("train.model.name", base)
 
 
 def prepare(screen: Console, folder: Path, said: list[str], *, also: bool = True) -> Laboratory:
@@ -47,11 +56,11 @@ def prepare(screen: Console, folder: Path, said: list[str], *, also: bool = True
 
     `also`: the runs with judge_selected and with contrasts.
 
-    Base and seeds begin as dialogues of the bundled train part, the held-out ones as those of the test part. In seeds
-    and held-out dialogues the supporter follows the world's best strategy; the base learns from biased ones.
+    Seeds begin as dialogues of the bundled train part, the held-out ones as those of the test part. In both the
+    supporter follows the world's best strategy; bases learn from biased ones.
     """
     made = folder.parent / f"{folder.name}-world"
-    laboratory = Laboratory(made / "base", made / "test.jsonl", made / "judge_selected", made / "contrast")
+    laboratory = Laboratory(made / "bases", made / "test.jsonl", made / "judge_selected", made / "contrast")
     seeds = made / "seeds.jsonl"
     esc8 = load_taxonomy("esc8")
     train, test = (read_corpus(part, esc8).dialogues for part in ("bundled", "bundled:test"))
@@ -60,8 +69,6 @@ def prepare(screen: Console, folder: Path, said: list[str], *, also: bool = True
         world = World.fit(train, esc8)
         write_dialogues(simulate(world, train, esc8, count=SEEDS, seed=2, prefix="seed"), seeds)
         write_dialogues(simulate(world, test, esc8, count=TEST, seed=4, prefix="test"), laboratory.held_out)
-    if not laboratory.base.exists():
-        _make_base(screen, train, esc8, laboratory.base)
     shaping = [*SETTINGS, *(each for each in said if each.startswith(("search.", "extract.")))]
     grow(seeds, folder, shaping, random=True)
     if also:
@@ -96,14 +103,16 @@ def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
     ]
 
 
-def _make_base(screen: Console, train: Sequence[Dialogue], esc8: Taxonomy, base: Path) -> None:
+def _make_base(screen: Console, base: Path, seed: int) -> None:
     from cso.train.tiny import make_tiny  # here, because it takes seconds to import
 
+    esc8 = load_taxonomy("esc8")
+    train = read_corpus("bundled", esc8).dialogues
     leaning = dict(zip(esc8.names, LEANING, strict=False))
     learned = simulate(
         World.fit(train, esc8), train, esc8, count=BASE, wander=WANDER, leaning=leaning, seed=1, prefix="base"
     )
-    screen.print(f"making the base from {BASE} simulated dialogues, which takes minutes")
-    draft = base.with_name("base.tmp")
-    make_tiny(learned, esc8, draft, epochs=1)
+    screen.print(f"making base {seed} from {BASE} simulated dialogues, which takes minutes")
+    draft = base.with_name(f"{seed}.tmp")
+    make_tiny(learned, esc8, draft, epochs=1, seed=seed)
     draft.replace(base)

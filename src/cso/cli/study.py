@@ -16,7 +16,7 @@ from cso.casting import embedded_backbone
 from cso.cli import embedded
 from cso.cli.evaluate import evaluated, test_items
 from cso.cli.numbers import percent, plain
-from cso.cli.options import Assignments, Config, assignment, console, need
+from cso.cli.options import Assignments, Config, console, need
 from cso.cli.rounds import Rounds, VariantsOf
 from cso.cli.train import train_settings
 from cso.cli.variants import Variant, trained_in, variants_of
@@ -63,7 +63,7 @@ def study_command(
     corpora = {"": corpus or "bundled:test"}
     laboratory = embedded.prepare(screen, run_folder, said, also=name == "embedded") if name in SIMULATED else None
     if laboratory is not None:
-        said = [*embedded.SETTINGS, assignment("train.model.name", laboratory.base), *said]
+        said = [*embedded.SETTINGS, *said]
         recipe, corpora = recipe or "tiny", {"": str(laboratory.held_out), "-bundled": "bundled:test"}
     run = Run.open(run_folder)
     settings = load_settings(config, said, base=run.settings)
@@ -74,9 +74,9 @@ def study_command(
         found = train_settings(run.settings, recipe, config, [*said, *more])
         return found.model_copy(update={"model": embedded_backbone(found.model, run, screen.print)})
 
+    study = _Study(screen, run, settings, folder, asked, told, laboratory)
     once = None if name == "rounds" else _variants(name, run, settings, laboratory)
-    variants = once or Rounds(screen, run, folder, told().tokens, said, restart=restart).variants
-    study = _Study(screen, run, settings, folder, asked, told)
+    variants = once or Rounds(screen, run, folder, told(*study.begin(0)).tokens, said, restart=restart).variants
     with locked(study.folder):
         found = study.found(variants, range(seeds), prompting=name == "main", restart=restart)
     for place, each in corpora.items():
@@ -107,13 +107,23 @@ class _Study:
     folder: Path
     asked: Mapping[str, Sequence[Item]]
     told: Callable[..., TrainSettings]  # with more assignments
+    laboratory: embedded.Laboratory | None  # of a study in a simulated world
+
+    def begin(self, seed: int) -> tuple[str, ...]:
+        """Assignments that a seed brings: in a simulated world, the model to begin from."""
+        return () if self.laboratory is None else (self.laboratory.begin(self.screen, seed),)
 
     def found(
         self, variants: VariantsOf, seeds: Sequence[int], *, prompting: bool, restart: bool
     ) -> dict[str, dict[str, list[list[Answer]]]]:
-        """By corpus and variant, the answers of each training; of the base, and in Table 2 of prompting it, of one."""
-        base = self.told().model.name
-        found = {place: {"base": [self._answers(base, "base", place)]} for place in self.asked}
+        """By corpus and variant, the answers of each training; of each base, and in Table 2 of prompting it."""
+        bases = list(dict.fromkeys(self.told(*self.begin(seed)).model.name for seed in seeds))
+        base = bases[0]
+        names = ["base"] if len(bases) == 1 else [f"base-{Path(each).name}" for each in bases]
+        found = {
+            place: {"base": [self._answers(each, name, place) for each, name in zip(bases, names, strict=True)]}
+            for place in self.asked
+        }
         for baseline in BASELINES if prompting and self.settings.evaluate.choose == "free" else ():
             for place, each in found.items():
                 each[baseline] = [self._answers(base, baseline, place, baseline)]
@@ -130,7 +140,7 @@ class _Study:
         from cso.train.identity import OtherTraining
 
         model = trained_in(self.folder, variant.name, seed)
-        told = self.told(f"train.objective={variant.objective}", f"train.seed={seed}", *variant.said)
+        told = self.told(*self.begin(seed), f"train.objective={variant.objective}", f"train.seed={seed}", *variant.said)
         self.screen.print(f"{variant.name}, seed {seed}")
         source = variant.source
         if (changed := variant.text()) is not None:

@@ -87,8 +87,14 @@ def mean_interval(totals: Array, statistic: Statistic, *, draws: int, seed: int)
 
 
 def mean_difference(one: Array, other: Array, statistic: Statistic, *, draws: int, seed: int) -> Interval:
-    """The difference of two such means: the same dialogues, each side's seeds drawn by themselves."""
-    found = [_means(each, statistic, draws=draws, seed=seed, part=part) for part, each in enumerate((one, other))]
+    """The difference of two such means: the same dialogues, and where there are as many trainings on both sides the
+    same seeds, since these may share a base; else each side's are drawn by themselves.
+    """
+    parts = (0, 0) if len(one) == len(other) else (0, 1)
+    found = [
+        _means(each, statistic, draws=draws, seed=seed, part=part)
+        for part, each in zip(parts, (one, other), strict=True)
+    ]
     low, high = np.quantile(found[0] - found[1], (0.025, 0.975))
     value = statistic(one.sum(1)).mean() - statistic(other.sum(1)).mean()
     return Interval(float(value), float(low), float(high))

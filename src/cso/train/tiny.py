@@ -101,11 +101,13 @@ def _kept(taxonomy: Taxonomy, dialogues: Sequence[Dialogue], say: Callable[[str]
     return folder
 
 
-def make_tiny(dialogues: Sequence[Dialogue], taxonomy: Taxonomy, folder: Path, *, epochs: int = EPOCHS) -> None:
-    """Train tokenizer and model on `dialogues` and save them in `folder`."""
+def make_tiny(
+    dialogues: Sequence[Dialogue], taxonomy: Taxonomy, folder: Path, *, epochs: int = EPOCHS, seed: int = 0
+) -> None:
+    """Train tokenizer and model on `dialogues` and save them in `folder`. `seed`: of the weights and the order."""
     tokenizer = make_tokenizer(dialogues, taxonomy)
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model = LlamaForCausalLM(
             LlamaConfig(
                 vocab_size=len(tokenizer),
@@ -121,7 +123,7 @@ def make_tiny(dialogues: Sequence[Dialogue], taxonomy: Taxonomy, folder: Path, *
                 pad_token_id=cast(int, tokenizer.pad_token_id),
             )
         )
-    _fit(model, [_lesson(dialogue, taxonomy, tokenizer) for dialogue in dialogues], epochs)
+    _fit(model, [_lesson(dialogue, taxonomy, tokenizer) for dialogue in dialogues], epochs, seed)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -173,7 +175,7 @@ def _lesson(
     return (given, tokens[len(given) :]), tags
 
 
-def _fit(model: LlamaForCausalLM, lessons: Sequence[tuple[Sequence_, list[Sequence_]]], epochs: int) -> None:
+def _fit(model: LlamaForCausalLM, lessons: Sequence[tuple[Sequence_, list[Sequence_]]], epochs: int, seed: int) -> None:
     """AdamW with a short warm-up and a cosine to nothing."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.1)
     per_epoch = math.ceil(len(lessons) / DIALOGUES_PER_STEP)
@@ -181,7 +183,7 @@ def _fit(model: LlamaForCausalLM, lessons: Sequence[tuple[Sequence_, list[Sequen
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / 20, 0.5 * (1 + math.cos(math.pi * step / steps)))
     )
-    draw = random.Random(0)
+    draw = random.Random(seed)
     model.train()
     for _ in range(epochs):
         order = draw.sample(list(lessons), len(lessons))

@@ -98,12 +98,7 @@ def train(
         trainer = _trainer(folder, settings, objective, dataset, backbone, checkpoint, say, observe)
         if arguments.processes() > 1:
             say(spread(trainer.accelerator))
-        try:
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        except (OSError, SafetensorError) as error:
-            raise StoreError(f"{folder}: a checkpoint cannot be written or read: {error}; free some space") from error
-        except ImportError as error:
-            raise InputError(f"train.arguments: {error}") from error
+        _run(trainer, folder, checkpoint)
         _save(trainer, folder, settings, taxonomy)
     return Trained(folder, trainer.state.log_history)
 
@@ -150,6 +145,16 @@ def _trainer(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     return trainer
+
+
+def _run(trainer: PackTrainer, folder: Path, checkpoint: Path | None) -> None:
+    """All steps from the checkpoint on. Raises StoreError where one cannot be saved."""
+    try:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"{folder}: a checkpoint cannot be written or read: {error}; free some space") from error
+    except ImportError as error:
+        raise InputError(f"train.arguments: {error}") from error
 
 
 def _plan(settings: TrainSettings, dataset: Dataset, budget: int, say: Say) -> Plan:
