@@ -17,7 +17,19 @@ import torch
 from cso.corpora import read_corpus
 from cso.dialogue import Dialogue, Speaker, Turn
 from cso.errors import InputError
-from cso.evaluate import Endpoint, Local, answer, drawn, evaluate, items, load_answers, load_scores, save, score
+from cso.evaluate import (
+    Endpoint,
+    Local,
+    answer,
+    drawn,
+    evaluate,
+    items,
+    load_answers,
+    load_scores,
+    save,
+    score,
+    short_name,
+)
 from cso.evaluate.local import LocalModel, load_local
 from cso.evaluate.writing import drawn_tokens
 from cso.llm import Answers
@@ -229,6 +241,11 @@ def test_answers_are_those_of_the_address_that_gave_them(tmp_path: Path, monkeyp
             found = evaluate("m", SOME[:2], tmp_path, ESC8, told, endpoint=Endpoint(None, None))
         assert [each.strategy for each in found] == [name, name]
         assert load_scores(tmp_path)["identity"]["version"] == f"at {server.base_url}"
+
+
+def test_an_adapter_that_was_folded_in_goes_by_whose_it_is() -> None:
+    names = {short_name(name) for name in ("runs/a/models/dpo/merged", "/b/sft/merged", "Qwen/Qwen2.5", "merged")}
+    assert names == {"dpo-merged", "sft-merged", "Qwen2.5", "merged"}
 
 
 def test_settings_that_cannot_go_together_are_refused(model: LocalModel) -> None:

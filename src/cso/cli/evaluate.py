@@ -30,6 +30,7 @@ from cso.evaluate import (
     load_scores,
     rounds,
     score,
+    short_name,
 )
 from cso.evaluate.intervals import Difference, Interval
 from cso.settings import Settings, load_settings
@@ -68,7 +69,7 @@ def evaluate_command(
     if split is not None:
         corpus = _part(corpus, split)
     name = name or "-".join(
-        [Path(model).name, *([] if settings.evaluate.baseline == "plain" else [settings.evaluate.baseline])]
+        [short_name(model), *([] if settings.evaluate.baseline == "plain" else [settings.evaluate.baseline])]
     )
     evaluate(screen, run, settings, model, base_url=base_url, corpus=corpus, name=name)
     if load_scores(run.evaluation(name))["identity"].get("failed"):

@@ -1,7 +1,7 @@
 """What a model's choices of strategy are worth, on held-out dialogues (section 5.1)."""
 
 from cso.evaluate.answering import Answer, Local, Model, Remote, answer, check_settings, rounds
-from cso.evaluate.evaluation import evaluate
+from cso.evaluate.evaluation import evaluate, short_name
 from cso.evaluate.items import Item, drawn, held_out, items
 from cso.evaluate.results import Scores, compare, load_answers, load_scores, matrices, save, score
 from cso.llm.endpoints import Endpoint
@@ -27,4 +27,5 @@ __all__ = [
     "rounds",
     "save",
     "score",
+    "short_name",
 ]

@@ -69,6 +69,12 @@ def evaluate(
     return answers
 
 
+def short_name(model: str) -> str:
+    """The last part of a model's name or folder; of an adapter that was folded in (`merged`), with whose it is."""
+    path = Path(model)
+    return f"{path.parent.name}-merged" if path.name == "merged" and path.parent.name else path.name
+
+
 def _identity(
     model: ModelSettings,
     endpoint: Endpoint | None,
@@ -79,7 +85,7 @@ def _identity(
 ) -> dict[str, object]:
     """All that answers and scores depend on."""
     return {
-        "model": Path(model.name).name if endpoint is None and is_folder(model.name) else model.name,
+        "model": short_name(model.name) if endpoint is None and is_folder(model.name) else model.name,
         "version": f"at {address_of(endpoint.base_url)}" if endpoint else _version(model),
         "items": _digest([[dialogue_to_json(item.history), item.strategy, item.text] for item in asked]),
         "examples": _digest([dialogue_to_json(dialogue) for dialogue in examples]),
