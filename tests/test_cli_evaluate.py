@@ -20,7 +20,7 @@ from cso.settings import Settings
 from cso.store import Run
 from cso.taxonomy import dump_taxonomy, load_taxonomy
 from server import Call, Reply, Server, completion, failure
-from small_training import save_model, save_pairs
+from small_training import furthest, save_model, save_pairs, weights
 
 pytestmark = pytest.mark.slow
 SMALL = ("--set", "evaluate.per_stage=4", "--set", "evaluate.draws=50")
@@ -291,6 +291,14 @@ def test_the_study_of_rounds_spends_on_two_what_it_spends_on_one(
     assert done.returncode == 0, done.stderr
     assert Run.open(guided.folder).wording != guided.wording
     assert extracted.stat().st_mtime_ns > before
+
+
+def test_each_seed_of_a_simulated_study_has_a_base_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "BASE", 4)
+    laboratory = embedded.Laboratory(tmp_path, tmp_path, tmp_path, tmp_path)
+    said = [laboratory.begin(console(), seed) for seed in (0, 1, 0)]
+    assert said == [f'train.model.name="{tmp_path / name}"' for name in ("0", "1", "0")]
+    assert furthest(weights(tmp_path / "0"), weights(tmp_path / "1")) > 0
 
 
 def test_the_whole_method_is_one_command_and_its_second_round_is_guided_by_the_first_one_s_model(
