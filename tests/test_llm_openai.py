@@ -113,6 +113,7 @@ BROKEN = [
     pytest.param(Reply(b"{}"), id="no choices"),
     pytest.param(Reply(b'{"choices": []}'), id="empty choices"),
     pytest.param(Reply(b'{"choices": [{"message": null}]}'), id="no message"),
+    pytest.param(Reply(b'{"choices": [{"message": {"content": 7}}]}'), id="content that is a number"),
     pytest.param(Reply(b""), id="empty body"),
     pytest.param(Reply(b"\xff\xfe\xfd"), id="not text"),
     pytest.param(Reply(b'{"error": {"code": 503, "message": "later"}}'), id="an error sent as a success"),

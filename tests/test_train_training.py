@@ -280,6 +280,8 @@ def test_any_argument_of_trainer_can_be_set_such_as_where_it_reports_to(
         ("lr_scheduler_type", "nonsense", "train.arguments: .*nonsense"),
         ("save_strategy", "best", "train.arguments: .*best"),
         ("report_to", "wandb", "train.arguments: .*wandb"),
+        ("adam_beta1", 2, "train.arguments: Invalid beta parameter"),
+        ("lr_scheduler_kwargs", {"bogus": 1}, "train.arguments: .*bogus"),
     ],
 )
 def test_arguments_that_trainer_does_not_have_or_that_the_plan_decides_are_refused(

@@ -90,7 +90,7 @@ def completion_of(text: str) -> Completion:
         raise MalformedError(f"expected a JSON object, found {text[:200]!r}") from error
     match content:
         case {"choices": [{"message": {} as message, **choice}, *_], **rest}:
-            refusal = _words(message.get("refusal"))
+            refusal = _words(message.get("refusal") or None)
             return Completion(
                 _words(message.get("content")) or refusal,
                 _finish(choice.get("finish_reason"), refused=bool(refusal)),
@@ -116,14 +116,16 @@ def moderation_of(text: str) -> Completion:
 
 
 def _words(content: object) -> str:
-    """The text of a message's content, which may be null, a text, or a list of parts."""
+    """The text of a message's content, which may be null, a text, or a list of parts. Raises MalformedError."""
     match content:
+        case None:
+            return ""
         case str(text):
             return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half emoji cannot be stored
         case list():
             return "".join(_part(part) for part in cast(list[object], content))
         case _:
-            return ""
+            raise MalformedError(f"expected the text of a message, found {str(content)[:200]}")
 
 
 def _part(part: object) -> str:

@@ -12,9 +12,12 @@ from typing import Any, cast
 import torch
 from accelerate import AutocastKwargs
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 
+from cso.train.arguments import refusals
 from cso.train.batch import Batch, Examples, make_batch
 from cso.train.logps import reply_logps
 from cso.train.measures import SUMS, means, measures
@@ -90,6 +93,16 @@ class PackTrainer(Trainer):
         if not self.is_fsdp_enabled:
             return cast(AbstractContextManager[Any], super().autocast_smart_context_manager(cache_enabled))
         return self.accelerator.autocast(AutocastKwargs(cache_enabled=False))
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        """As Trainer does. Raises InputError for arguments that the optimizer refuses."""
+        with refusals():
+            return super().create_optimizer(model)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
+        """As Trainer does. Raises InputError for arguments that the schedule refuses."""
+        with refusals():
+            return super().create_scheduler(num_training_steps, optimizer)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """As Trainer does; what is saved at the end is whole where checkpoints are shards."""
