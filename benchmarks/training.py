@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,8 +29,8 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "TRL_EXPERIMENTAL_SIL
 BATCH, RATE = 32, 1e-5
 
 
-def by_trl(model: Path, pairs: Path) -> dict[str, float]:
-    """DPOTrainer with the reference computed ahead, no checkpointing and nothing cut off."""
+def by_trl(model: Path, pairs: Path, *, checkpointing: bool = False) -> dict[str, float]:
+    """DPOTrainer with the reference computed ahead and nothing cut off; by default it checkpoints gradients."""
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl.trainer.dpo_config import DPOConfig
@@ -51,7 +52,7 @@ def by_trl(model: Path, pairs: Path) -> dict[str, float]:
             learning_rate=RATE,
             num_train_epochs=1,
             precompute_ref_log_probs=True,
-            gradient_checkpointing=False,
+            gradient_checkpointing=checkpointing,
             bf16=False,
             max_length=None,
             report_to="none",
@@ -154,6 +155,7 @@ def ours(trees_per_step: int) -> Callable[[Path, Path], dict[str, float]]:
 
 
 CONTENDERS: dict[str, Callable[[Path, Path], dict[str, float]]] = {
+    "TRL, checkpointing": partial(by_trl, checkpointing=True),
     "TRL DPOTrainer": by_trl,
     "loop over pairs": by_loop,
     "ours, 4 trees a step": ours(4),

@@ -206,6 +206,18 @@ def test_extract_asks_the_supporter_only_if_given_one() -> None:
     assert [one.rejected.text for one in made.random] == ["B to I am sad"]
 
 
+def test_random_pairs_are_evened_out_as_the_others_are() -> None:
+    trees = [
+        tree(end("A", 0.9), idle("B"), id="d1"),
+        tree(end("A", 0.9), idle("B"), opening="I am tired", id="d2"),
+        tree(end("B", 0.9), idle("A"), opening="I am cross", id="d3"),
+    ]
+    made = asyncio.run(extract(trees, ExtractSettings(balance="weights"), taxonomy=ABC, supporter=Supporter()))
+    assert made.random is not None
+    weights = {strategy: [one.weight for one in made.random if one.chosen.strategy == strategy] for strategy in "AB"}
+    assert sum(weights["A"]) == pytest.approx(sum(weights["B"])), "each chosen as often as rejected"
+
+
 def test_a_contrast_is_an_unvisited_sibling_whose_own_reply_is_judged_poor() -> None:
     grown = tree(on("A", 0.9, end("B", 0.8), idle("A"), idle("C")), idle("B"), on("C", 0.1))
     supporter, judge = Supporter(), Judge(B=BAD, C=unreadable())

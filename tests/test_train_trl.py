@@ -186,6 +186,16 @@ def test_dpo_is_that_of_trl(family: str, kind: str, tmp_path: Path) -> None:
     assert_same(ours(family, policy, facts, Dpo(beta=0.1), tmp_path), theirs(trainer, rows))
 
 
+def test_dpo_with_the_loss_of_sft_is_that_of_trl(tmp_path: Path) -> None:
+    objective = Dpo(beta=0.1, sft_weight=0.7)
+    reference = model_of("llama")
+    policy = perturbed(reference)
+    config = told(DPOConfig, tmp_path, beta=0.1, loss_type=["sigmoid", "sft"], loss_weights=[1.0, 0.7])
+    trainer = dpo_trainer("llama", (policy, reference), trees(), config)
+    facts = facts_of("llama", trees(), objective, reference)
+    assert_same(ours("llama", policy, facts, objective, tmp_path), theirs(trainer, rows_of(trainer)))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_tokens_are_those_of_trl_where_a_prompt_is_cut(family: str, tmp_path: Path) -> None:
     """With a tokenizer that ends a prompt in one token, whose beginning alone precedes a reply (only Llama's does)."""

@@ -21,6 +21,7 @@ from cso.taxonomy import load_taxonomy
 
 BASE, SEEDS, TEST = 2500, 300, 420  # dialogues; the test's have more than 3,000 supporter turns
 LEANING = (1.5, 0.5, 0.0, 1.0)  # of the base's supporters, to the first strategies: log-odds beside the world's own
+EPOCHS = 3  # of the base: after one it knows little but the turn's number and the strategies so far
 WANDER = 0.1  # share of the base's turns with a strategy drawn evenly
 CONTRASTED = 25  # iterations of a search with contrasts: with them about four fifths of the calls of 100 without
 SETTINGS = (
@@ -114,5 +115,5 @@ def _make_base(screen: Console, base: Path, seed: int) -> None:
     )
     screen.print(f"making base {seed} from {BASE} simulated dialogues, which takes minutes")
     draft = base.with_name(f"{seed}.tmp")
-    make_tiny(learned, esc8, draft, epochs=1, seed=seed)
+    make_tiny(learned, esc8, draft, epochs=EPOCHS, seed=seed)
     draft.replace(base)

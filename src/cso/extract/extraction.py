@@ -72,7 +72,7 @@ def preferences(
         pairs=tuple(kept),
         labelled=tuple(labels.rows),
         demonstrations=tuple(demonstrations(trees, settings)),
-        random=None if random is None else tuple(random.pairs),
+        random=None if random is None else tuple(balanced(random.pairs, settings.balance, seed=settings.seed)),
         dropped=Dropped(
             duplicate_pairs=sum(1 for tree in trees for _ in tree_pairs(tree, settings)) - len(pairs(trees, settings)),
             below_margin=filtered.below,

@@ -104,10 +104,19 @@ class Sft:
 
 @dataclass(frozen=True, slots=True)
 class Dpo(_Preference):
-    """Direct preference optimization, Eq. 7-8."""
+    """Direct preference optimization, Eq. 7-8; with `sft_weight`, plus so many times the loss of sft on chosen replies.
+
+    What is added is RPO's term (Pang et al., 2024), averaged over tokens as TRL's `loss_type=["sigmoid", "sft"]` does.
+    """
+
+    sft_weight: float = 0.0
 
     def losses(self, scores: Scores) -> Losses:
-        return Losses(losses.dpo(_pair(scores.policy), _pair(scores.reference), beta=self.beta), None)
+        preference = losses.dpo(_pair(scores.policy), _pair(scores.reference), beta=self.beta)
+        return Losses(preference, -self.sft_weight * scores.policy[:, 0] if self.sft_weight else None)
+
+    def token_count(self, example: Encoded) -> int:
+        return len(example.replies[0]) if self.sft_weight else 0
 
 
 @dataclass(frozen=True, slots=True)
