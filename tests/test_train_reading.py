@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,18 @@ def test_prompt_and_reply_together_are_what_the_template_makes_of_the_conversati
         assert encoded.prompt + ids == whole["input_ids"]
         assert reply in tokenizer.decode(ids)
         assert "said" not in tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_beginnings_of_replies_follow_what_a_model_is_given_to_answer(family: str) -> None:
+    tokenizer = tokenizer_of(family)
+    asked = conversation(4, system=family != "gemma2")
+    tags = replace(asked, replies=("(Affirmation)", "(Share Information)"))
+    (encoded,) = encode(tokenizer, [tags], max_length=9999, max_target_length=999, closed=False).encoded
+    given = str(tokenizer.apply_chat_template(list(asked.prompt), tokenize=False, add_generation_prompt=True))
+    for reply, ids in zip(tags.replies, encoded.replies, strict=True):
+        assert encoded.prompt + ids == tokenizer(given + reply, add_special_tokens=False)["input_ids"]
+        assert tokenizer.decode(encoded.prompt + ids).endswith(reply), "nothing closes the turn"
 
 
 def test_a_template_without_system_role_gets_it_in_the_first_user_message() -> None:

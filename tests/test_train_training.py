@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from peft import AutoPeftModelForCausalLM
+from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -38,6 +39,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_pairs(tmp_path_factory.mktemp("pairs") / "pairs.jsonl")
+
+
+SIDES = ("chosen", "rejected")
 
 
 def losses(log: Any) -> list[float]:
@@ -74,6 +78,42 @@ def test_preferred_replies_become_likelier_than_rejected_ones_where_the_strategy
 def said(strategy: str, row: dict[str, Any]) -> list[dict[str, str]]:
     words = row["chosen"][0]["content"].split(") ")[1]
     return [{"role": "assistant", "content": f"({strategy}) {words}"}]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_with_strategies_as_target_the_words_of_replies_change_nothing(
+    objective: str, model: Path, tmp_path: Path
+) -> None:
+    told = settings(model, objective=objective, target="strategy")
+    found: list[dict[str, Tensor]] = []
+    for name, words in (("one", "I hear you."), ("other", "What would help you to sleep tonight?")):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(by_words(row, words)) + "\n" for row in rows()))
+        found.append(weights(train(path, tmp_path / name, told).folder))
+    assert furthest(*found) == 0
+    assert furthest(found[0], weights(model)) > 0
+
+
+def by_words(row: dict[str, Any], words: str) -> dict[str, Any]:
+    """The row with other words in both replies."""
+    sides = {side: [{"role": "assistant", "content": f"({row[f'{side}_strategy']}) {words}"}] for side in SIDES}
+    return row | sides
+
+
+@pytest.mark.parametrize(
+    ("chosen", "complaint"),
+    [
+        ("I hear you.", "pairs.jsonl row 1: .*expected replies that open with a strategy in brackets, found 'I hear"),
+        ("(Affirmation) Well done.", r"expected replies by differing strategies, found \(Affirmation\), \(Affirm"),
+    ],
+)
+def test_with_strategies_as_target_replies_must_name_two(
+    chosen: str, complaint: str, model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps({"prompt": "I am sad", "chosen": chosen, "rejected": "(Affirmation) You can."}) + "\n")
+    with pytest.raises(InputError, match=complaint):
+        train(path, tmp_path / "out", settings(model, target="strategy"))
 
 
 def steps_of(budget: int) -> dict[str, Any]:

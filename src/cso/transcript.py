@@ -46,6 +46,12 @@ def tag(strategy: str) -> str:
     return f"({strategy})"
 
 
+def opening(text: str) -> str | None:
+    """The tag that a reply opens with, as `tag` writes it; None where it opens with none."""
+    found = _TAG.match(text)
+    return tag(found["label"].strip()) if found else None
+
+
 def read_reply(text: str, taxonomy: Taxonomy) -> tuple[str | None, str]:
     """The strategy that a reply opens with, in round or square brackets, and its words without it.
 

@@ -190,6 +190,7 @@ class TrainSettings(_Settings):
 
     model: ModelSettings = ModelSettings()
     objective: Objective = "dpo"
+    target: Literal["reply", "strategy"] = "reply"  # trained on: whole replies, or the strategies they open with (ours)
     parameters: dict[str, float] = {}  # of the objective, such as beta; what is left out has the objective's default
     tuning: Tuning = "lora"
     lora: LoraSettings = LoraSettings()

@@ -72,9 +72,10 @@ _Text = tuple[History, int, str | None]  # which conversation: a history from a 
 class Chat:
     """Conversations as text and as tokens; each is rendered and tokenised once."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, folds: bool) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, folds: bool, closed: bool = True) -> None:
+        """`closed`: replies are whole, and end as the template ends a turn; else they are beginnings of replies."""
         self._tokenizer = tokenizer
-        self._folds = folds
+        self._folds, self._closed = folds, closed
         self._histories: dict[PromptKey, History] = {}
         self._texts: dict[_Text, str] = {}
         self._tokens: dict[_Text, Tokens] = {}
@@ -135,12 +136,16 @@ class Chat:
             return History(system, turns, users, opening_dropped=True)
         return whole
 
-    def _render(self, text: _Text) -> None:
+    def _render(self, text: _Text) -> str:
         if text not in self._texts:
             history, level, reply = text
-            said: list[Message] = [] if reply is None else [{"role": "assistant", "content": reply}]
-            messages = [*history.messages(level, folds=self._folds), *said]
-            self._texts[text] = _rendered(self._tokenizer, messages, to_be_answered=reply is None)
+            if reply is not None and not self._closed:
+                self._texts[text] = self._render((history, level, None)) + reply
+            else:
+                said: list[Message] = [] if reply is None else [{"role": "assistant", "content": reply}]
+                messages = [*history.messages(level, folds=self._folds), *said]
+                self._texts[text] = _rendered(self._tokenizer, messages, to_be_answered=reply is None)
+        return self._texts[text]
 
 
 def folds_system(tokenizer: PreTrainedTokenizerBase) -> bool:

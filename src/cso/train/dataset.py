@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -15,6 +15,7 @@ from cso.taxonomy import Taxonomy
 from cso.train.encode import Encoded, encode
 from cso.train.examples import Example, Kind, read_examples
 from cso.train.objectives import Objective
+from cso.transcript import opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,35 @@ def load_dataset(
     longest = min(packing.max_length, positions or packing.max_length)
     if longest < packing.max_length:
         say(f"{settings.model.name} has learned {longest} positions: nothing is longer than so many tokens")
-    encoding = encode(tokenizer, preferences, max_length=longest, max_target_length=packing.max_target_length)
+    whole = settings.target == "reply"
+    encoding = encode(
+        tokenizer,
+        preferences if whole else [_strategies(example) for example in preferences],
+        max_length=longest,
+        max_target_length=packing.max_target_length,
+        closed=whole,
+    )
     for note in encoding.notes():
         say(note)
     return split(encoding.encoded, settings.validation, seed=settings.seed)
+
+
+def _strategies(example: Example) -> Example:
+    """What an example says of strategies alone: each reply's tag."""
+    tags = [opening(reply) for reply in example.replies]
+    found = tuple(each for each in tags if each is not None)
+    if len(found) < len(tags):
+        reply = example.replies[tags.index(None)]
+        raise InputError(
+            f"{example.source}: with train.target=strategy, expected replies that open with a strategy in brackets, "
+            f"found {reply[:40]!r}; train.target=reply trains whole replies"
+        )
+    if len(set(found)) < len(found):
+        raise InputError(
+            f"{example.source}: with train.target=strategy, expected replies by differing strategies, found "
+            f"{', '.join(found)}; train.target=reply trains whole replies"
+        )
+    return replace(example, replies=found)
 
 
 def _fits(replies: int, kind: Kind) -> bool:

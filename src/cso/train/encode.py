@@ -30,7 +30,7 @@ class Encoded:
 
     example: Example
     prompt: Tokens
-    replies: list[Tokens]  # each with the end of the turn, as the template closes it
+    replies: list[Tokens]  # each with the end of the turn, as the template closes it, where it is whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,14 @@ class Encoding:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], *, max_length: int, max_target_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    *,
+    max_length: int,
+    max_target_length: int,
+    closed: bool = True,
 ) -> Encoding:
-    """The token ids of `examples`.
+    """The token ids of `examples`; of beginnings of replies where these are not `closed`.
 
     Where prompt and longest reply exceed `max_length` tokens, the oldest turns after the system message go, as few as
     needed, so that a user message comes first; the last one and the reply stay whole. Examples with a reply of more
@@ -74,7 +79,7 @@ def encode(
     trimmed = opening_dropped = prompt_cut = long_replies = 0
     for first in range(0, len(examples), CHUNK):
         chunk = examples[first : first + CHUNK]
-        chat = Chat(tokenizer, folds=folds)
+        chat = Chat(tokenizer, folds=folds, closed=closed)
         histories = [chat.history(example) for example in chunk]
         levels = _levels(chat, chunk, histories, max_length, max_target_length)
         for example, history, level in zip(chunk, histories, levels, strict=True):
