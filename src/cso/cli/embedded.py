@@ -24,6 +24,8 @@ LEANING = (1.5, 0.5, 0.0, 1.0)  # of the base's supporters, to the first strateg
 EPOCHS = 3  # of the base: after one it knows little but the turn's number and the strategies so far
 WANDER = 0.1  # share of the base's turns with a strategy drawn evenly
 CONTRASTED = 25  # iterations of a search with contrasts: with them about four fifths of the calls of 100 without
+BOTH = "train.parameters.sft_weight=4"  # of a mean over tokens, so a tag's share in it is small
+STRATEGY = "train.target=strategy"
 SETTINGS = (
     "extract.balance=weights",
     "train.tuning=full",
@@ -91,12 +93,14 @@ def grow(seeds: Path, place: Path, said: list[str], *, random: bool = False, con
 
 
 def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
-    """SFT, each objective on the pairs evened out by weights, and DPO on other pairs."""
-    cso = variant(run, "CSO", "dpo")
+    """SFT, each objective on the pairs evened out by weights, strategies alone, and DPO on other pairs."""
+    sft, cso = variant(run, "SFT", "sft"), variant(run, "CSO", "dpo")
     return [
-        variant(run, "SFT", "sft"),
+        sft,
         cso,
         random(run, "dpo"),
+        replace(cso, name="CSO, DPO + SFT", said=(BOTH,)),
+        *(replace(each, name=f"{each.name}, strategy", said=(STRATEGY,)) for each in (sft, cso)),
         *(variant(run, f"CSO, {objective.upper()}", objective) for objective in ("ipo", "simpo", "orpo", "kto")),
         replace(cso, name="CSO, judge_selected", source=preferences(Run.open(laboratory.judge_selected), "dpo")),
         replace(cso, name="CSO, contrast", source=preferences(Run.open(laboratory.contrast), "dpo")),
