@@ -160,7 +160,7 @@ def test_beginnings_of_replies_follow_what_a_model_is_given_to_answer(family: st
     given = str(tokenizer.apply_chat_template(list(asked.prompt), tokenize=False, add_generation_prompt=True))
     for reply, ids in zip(tags.replies, encoded.replies, strict=True):
         assert encoded.prompt + ids == tokenizer(given + reply, add_special_tokens=False)["input_ids"]
-        assert tokenizer.decode(encoded.prompt + ids).endswith(reply), "nothing closes the turn"
+        assert str(tokenizer.decode(encoded.prompt + ids)).endswith(reply), "nothing closes the turn"
 
 
 def test_a_template_without_system_role_gets_it_in_the_first_user_message() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from cso.settings import ModelSettings, PackingSettings
 from cso.taxonomy import load_taxonomy
 from cso.train import OBJECTIVES, merge_adapter, read_examples, train
 from cso.train.backbone import model_place
+from cso.train.encode import Encoded
 from cso.train.examples import Example
+from cso.train.reference import score_all as score_all_examples
 from small_training import furthest, rows, save_model, save_pairs, settings, tokenizer, weights
 
 
@@ -78,6 +80,23 @@ def test_preferred_replies_become_likelier_than_rejected_ones_where_the_strategy
 def said(strategy: str, row: dict[str, Any]) -> list[dict[str, str]]:
     words = row["chosen"][0]["content"].split(") ")[1]
     return [{"role": "assistant", "content": f"({strategy}) {words}"}]
+
+
+@pytest.mark.parametrize("objective", ["dpo", "kto"])
+def test_the_reference_is_asked_only_for_examples_that_come(
+    objective: str, model: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    real = score_all_examples
+
+    def score_all(examples: Sequence[Encoded], *args: Any, **options: Any) -> Tensor:
+        asked.append(len(examples))
+        return real(examples, *args, **options)
+
+    monkeypatch.setattr("cso.train.reference.score_all", score_all)
+    log = train(pairs, tmp_path / "out", settings(model, objective=objective, batch_size=4, tokens=1)).log
+    assert [entry["step"] for entry in log if "loss" in entry] == [1]
+    assert {each for each in asked if each} == {4}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -28,6 +28,11 @@ class Plan:
     packs_per_step: int
     oversize: int  # examples that alone are larger than the budget
 
+    @property
+    def members(self) -> list[int]:
+        """The examples that come at all: fewer than there are where the plan is cut off by `tokens`."""
+        return sorted({index for step in self.steps for pack in step for index in pack})
+
 
 def make_plan(
     examples: Sequence[Encoded],

@@ -73,20 +73,23 @@ def score_all(
 
 def known(
     examples: Sequence[Encoded],
+    asked: Sequence[int],
     pool: Sequence[Encoded],
     objective: Objective,
     backbone: Backbone,
     token_budget: int,
     seed: int,
 ) -> Examples:
-    """The examples with what the backbone says, its adapter off; for KTO also of replies drawn from `pool`."""
+    """The examples, and what the backbone, its adapter off, says of those `asked` for; for KTO also of replies drawn
+    from `pool`.
+    """
     if not objective.uses_reference:
         return Examples(examples, [Known([]) for _ in examples])
 
-    def reference(asked: Sequence[Encoded]) -> list[list[float]]:
+    def reference(scored: Sequence[Encoded]) -> list[list[float]]:
         with backbone.without_adapter():
             logps = score_all(
-                asked,
+                scored,
                 backbone.score,
                 token_budget=token_budget,
                 multiple=backbone.multiple,
@@ -95,13 +98,15 @@ def known(
             )
         everyones = cast(Tensor, reduce(logps.to(backbone.device), "sum"))
         numbers = iter(map(float, everyones))
-        return [[next(numbers) for _ in example.replies] for example in asked]
+        return [[next(numbers) for _ in example.replies] for example in scored]
 
-    own = reference(examples)
-    if objective.kind != "labelled" or not examples:
-        return Examples(examples, [Known(logps) for logps in own])
-    drawn = mismatches(examples, pool, seed=seed)
-    crossed = reference([replace(example, replies=[reply]) for example, reply in zip(examples, drawn, strict=True)])
-    return Examples(
-        examples, [Known(logps, reply, other[0]) for logps, reply, other in zip(own, drawn, crossed, strict=True)]
-    )
+    chosen = [examples[index] for index in asked]
+    own = reference(chosen)
+    if objective.kind != "labelled" or not chosen:
+        found = [Known(logps) for logps in own]
+    else:
+        drawn = mismatches(chosen, pool, seed=seed)
+        crossed = reference([replace(example, replies=[reply]) for example, reply in zip(chosen, drawn, strict=True)])
+        found = [Known(logps, reply, other[0]) for logps, reply, other in zip(own, drawn, crossed, strict=True)]
+    by_index = dict(zip(asked, found, strict=True))
+    return Examples(examples, [by_index.get(index, Known([])) for index in range(len(examples))])

@@ -125,8 +125,9 @@ def _trainer(
         resumes=checkpoint is not None,
     )
     everything = [*dataset.training, *dataset.validation]
-    training = known(dataset.training, dataset.training, objective, backbone, budget, settings.seed)
-    validation = known(dataset.validation, everything, objective, backbone, budget, settings.seed)
+    held_out = range(len(dataset.validation))
+    training = known(dataset.training, plan.members, dataset.training, objective, backbone, budget, settings.seed)
+    validation = known(dataset.validation, held_out, everything, objective, backbone, budget, settings.seed)
     with arguments.refusals():
         trainer = PackTrainer(
             backbone.model,
