@@ -139,7 +139,10 @@ MISTAKES = {
     "a name that is a path": (["--name", "../x"], "expected the name of a folder"),
     "a file that is not there": (["--preferences", "nowhere.jsonl"], "nowhere.jsonl"),
     "shards for one process": (["--set", "train.arguments.fsdp=fsdp2"], "expected several processes to shard over"),
-    "a parameter that the objective has not": (["--set", "train.parameters.gamma=1"], "dpo has beta, sft_weight; found gamma"),
+    "a parameter that the objective has not": (
+        ["--set", "train.parameters.gamma=1"],
+        "dpo has beta, sft_weight; found gamma",
+    ),
 }
 
 
