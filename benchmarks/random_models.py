@@ -8,6 +8,7 @@ MODELS = {  # hidden size, layers, vocabulary
     "7M": (256, 6, None),
     "36M": (512, 10, None),
     "45M": (512, 6, 32_000),
+    "0.5B": (1536, 16, 32_000),
 }
 
 

@@ -2,9 +2,12 @@
 
 python benchmarks/training.py PAIRS.jsonl [--model 7M] [--pairs 96] [--threads 2]
 python benchmarks/training.py PAIRS.jsonl --scaling
+python benchmarks/training.py PAIRS.jsonl --gpu --model 0.5B
 
-DPO of all weights in fp32, one epoch, steps of 32 pairs, on a random Llama. Seconds go from loaded
-libraries to trained weights, its reference included; each runs in a process of its own, so that peak memory is its own.
+DPO of all weights, one epoch, steps of 32 pairs, on a random Llama: in fp32, or on a GPU in bf16. Seconds go from
+loaded libraries to trained weights, its reference included; each runs in a process of its own, so that peak memory is
+its own.
+On a GPU each trains twice, and the second time counts: the first one compiles kernels.
 """
 
 from __future__ import annotations
@@ -24,9 +27,15 @@ from typing import Any
 
 from random_models import MODELS, save_model
 
-os.environ |= {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "DS_ACCELERATOR": "cpu"}
+os.environ |= {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
+GPU = "--gpu" in sys.argv
+if not GPU:
+    os.environ |= {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
 
+Contender = Callable[[Path, Path], dict[str, float]]
 BATCH, RATE = 32, 1e-5
+AT_ONCE = 8 if GPU else 4  # pairs
+PACK = 16_384 if GPU else 4096  # tokens
 
 
 def by_trl(model: Path, pairs: Path, *, checkpointing: bool = False) -> dict[str, float]:
@@ -47,18 +56,18 @@ def by_trl(model: Path, pairs: Path, *, checkpointing: bool = False) -> dict[str
     with TemporaryDirectory() as folder:
         told = DPOConfig(
             folder,
-            per_device_train_batch_size=4,
-            gradient_accumulation_steps=BATCH // 4,
+            per_device_train_batch_size=AT_ONCE,
+            gradient_accumulation_steps=BATCH // AT_ONCE,
             learning_rate=RATE,
             num_train_epochs=1,
             precompute_ref_log_probs=True,
             gradient_checkpointing=checkpointing,
-            bf16=False,
+            bf16=GPU,
             max_length=None,
             report_to="none",
             save_strategy="no",
             logging_steps=1,
-            use_cpu=True,
+            use_cpu=not GPU,
             disable_tqdm=True,
         )
         start = time.perf_counter()
@@ -72,7 +81,7 @@ def by_trl(model: Path, pairs: Path, *, checkpointing: bool = False) -> dict[str
 
 
 def by_loop(model_folder: Path, pairs: Path) -> dict[str, float]:
-    """Padded micro-batches of four pairs, sorted by length; the head computes where replies are scored only."""
+    """Padded micro-batches of pairs, sorted by length; the head computes where replies are scored only."""
     import torch
     import torch.nn.functional as F
     from torch.nn.utils.rnn import pad_sequence
@@ -81,29 +90,34 @@ def by_loop(model_folder: Path, pairs: Path) -> dict[str, float]:
     from cso.train import read_examples
     from cso.train.encode import Encoded, encode
 
+    device = torch.device("cuda" if GPU else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
-    model = AutoModelForCausalLM.from_pretrained(model_folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    model.to(device)
     start = time.perf_counter()
     examples = encode(tokenizer, read_examples(pairs, "pairs"), max_length=4096, max_target_length=4096).encoded
     tokens = 0
 
     def logps(batch: Sequence[Encoded]) -> Any:
         sequences = [(example.prompt, reply) for example in batch for reply in example.replies]
-        ids = pad_sequence([torch.tensor(prompt + reply) for prompt, reply in sequences], batch_first=True)
+        ids = pad_sequence([torch.tensor(prompt + reply) for prompt, reply in sequences], batch_first=True).to(device)
         places = [
             (row, len(prompt) + place - 1, token)
             for row, (prompt, reply) in enumerate(sequences)
             for place, token in enumerate(reply)
         ]
-        rows, columns, said = (torch.tensor(each) for each in zip(*places, strict=True))
-        mask = torch.arange(ids.shape[1])[None] < torch.tensor([[len(p) + len(r)] for p, r in sequences])
-        hidden = model.model(input_ids=ids, attention_mask=mask.long(), use_cache=False).last_hidden_state
-        scored = model.lm_head(hidden[rows, columns]).log_softmax(-1).gather(-1, said[:, None])[:, 0]
-        return torch.zeros(len(sequences)).index_add(0, rows, scored).view(-1, 2), ids.numel()
+        rows, columns, said = (torch.tensor(each, device=device) for each in zip(*places, strict=True))
+        lengths = torch.tensor([[len(prompt) + len(reply)] for prompt, reply in sequences], device=device)
+        mask = torch.arange(ids.shape[1], device=device)[None] < lengths
+        with torch.autocast(device.type, torch.bfloat16, enabled=GPU):
+            hidden = model.model(input_ids=ids, attention_mask=mask.long(), use_cache=False).last_hidden_state
+            logits = model.lm_head(hidden[rows, columns]).float()
+        scored = logits.log_softmax(-1).gather(-1, said[:, None])[:, 0]
+        return torch.zeros(len(sequences), device=device).index_add(0, rows, scored).view(-1, 2), ids.numel()
 
     def micro_batches(batch: Sequence[Encoded]) -> list[list[Encoded]]:
         order = sorted(batch, key=lambda example: len(example.prompt))
-        return [order[at : at + 4] for at in range(0, len(order), 4)]
+        return [order[at : at + AT_ONCE] for at in range(0, len(order), AT_ONCE)]
 
     reference: dict[int, Any] = {}
     with torch.no_grad():
@@ -129,7 +143,7 @@ def by_loop(model_folder: Path, pairs: Path) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start, "tokens": tokens, "first": losses[0], "last": losses[-1]}
 
 
-def ours(trees_per_step: int) -> Callable[[Path, Path], dict[str, float]]:
+def ours(trees_per_step: int) -> Contender:
     def run(model: Path, pairs: Path) -> dict[str, float]:
         from cso.settings import ModelSettings, PackingSettings, TrainSettings
         from cso.train import train
@@ -140,7 +154,9 @@ def ours(trees_per_step: int) -> Callable[[Path, Path], dict[str, float]]:
             epochs=1,
             batch_size=BATCH,
             learning_rate=RATE,
-            packing=PackingSettings(trees_per_step=trees_per_step, max_length=4096, max_target_length=4096),
+            packing=PackingSettings(
+                trees_per_step=trees_per_step, token_budget=PACK, max_length=4096, max_target_length=4096
+            ),
             arguments={"logging_steps": 1, "save_strategy": "no"},
         )
         with TemporaryDirectory() as folder:
@@ -154,18 +170,60 @@ def ours(trees_per_step: int) -> Callable[[Path, Path], dict[str, float]]:
     return run
 
 
-CONTENDERS: dict[str, Callable[[Path, Path], dict[str, float]]] = {
-    "TRL, checkpointing": partial(by_trl, checkpointing=True),
-    "TRL DPOTrainer": by_trl,
-    "loop over pairs": by_loop,
-    "ours, 4 trees a step": ours(4),
+OURS = "ours, 4 trees a step"  # what the others are held against
+CONTENDERS: dict[str, Contender] = {
+    OURS: ours(4),
     "ours, 1 tree a step": ours(1),
+    "loop over pairs": by_loop,
+    "TRL DPOTrainer": by_trl,
+    "TRL, checkpointing": partial(by_trl, checkpointing=True),
 }
+
+
+def run(contender: Contender, model: Path, pairs: Path) -> dict[str, float]:
+    """What a contender says, and its peak memory in MB: the process's, or what was allocated on the GPU."""
+    if not GPU:
+        numbers = contender(model, pairs)
+        return numbers | {"memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    import torch
+
+    first = contender(model, pairs)["seconds"]
+    torch.cuda.reset_peak_memory_stats()
+    numbers = contender(model, pairs)
+    memory = torch.cuda.max_memory_allocated() / 2**20
+    rate = matrix_rate()
+    from transformers import AutoConfig
+
+    weights = weights_in_matrices(AutoConfig.from_pretrained(model))
+    used = 8 * weights * numbers["tokens"] / numbers["seconds"]  # 6 of training, 2 of the reference
+    return numbers | {"memory": memory, "first_time": first, "tflops": used / 1e12, "share": used / rate}
+
+
+def weights_in_matrices(config: Any) -> int:
+    """Of a Llama as they are made here, less the two of its vocabulary."""
+    return config.num_hidden_layers * config.hidden_size * (4 * config.hidden_size + 3 * config.intermediate_size)
+
+
+def matrix_rate() -> float:
+    """Operations a second of a product of two matrices in bf16, the card's own speed."""
+    import torch
+
+    size, times = 8192, 20
+    one, other = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        torch.mm(one, other)
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(times):
+        torch.mm(one, other)
+    torch.cuda.synchronize()
+    return times * 2 * size**3 / (time.perf_counter() - start)
 
 
 def measured(name: str, model: Path, pairs: Path, threads: int) -> dict[str, float]:
     """What a contender says, and its peak memory, from a process of its own."""
     command = [sys.executable, __file__, str(pairs), "--contender", name, "--folder", str(model)]
+    command += ["--gpu"] if GPU else []
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
@@ -190,13 +248,24 @@ def compare(pairs: Path, model: str, count: int, threads: int) -> None:
         save_model(model, Path(folder))
         chosen = Path(folder) / "pairs.jsonl"
         print(f"{model}, {first_trees(pairs, count, chosen)} pairs of {pairs}, {threads} threads")
-        found = {name: measured(name, Path(folder), chosen, threads) for name in CONTENDERS}
-    base = found["ours, 4 trees a step"]
-    print(f"{'':22}{'seconds':>9}{'tokens':>9}{'peak MB':>9}   to ours: seconds, tokens, memory   loss, first and last")
-    for name, one in found.items():
-        ratios = "".join(f"{one[what] / base[what]:>9.2f}" for what in ("seconds", "tokens", "memory"))
-        numbers = f"{one['seconds']:>9.1f}{one['tokens']:>9,.0f}{one['memory']:>9.0f}"
-        print(f"{name:22}{numbers}{ratios}      {one['first']:.5f} {one['last']:.5f}")
+        print(
+            f"{'':22}{'seconds':>9}{'tokens':>9}{'peak MB':>9}   ratios: seconds, tokens, memory   loss, first and last"
+        )
+        base = measured(OURS, Path(folder), chosen, threads)
+        for name in CONTENDERS:
+            show(name, base if name == OURS else measured(name, Path(folder), chosen, threads), base)
+
+
+def show(name: str, one: dict[str, float], base: dict[str, float]) -> None:
+    ratios = "".join(f"{one[what] / base[what]:>9.2f}" for what in ("seconds", "tokens", "memory"))
+    numbers = f"{one['seconds']:>9.1f}{one['tokens']:>9,.0f}{one['memory']:>9.0f}"
+    print(f"{name:22}{numbers}{ratios}      {one['first']:.5f} {one['last']:.5f}", flush=True)
+    if GPU:
+        print(
+            f"{'':22}{one['tflops']:.0f} TFLOP/s in the layers' matrices, {one['share']:.0%} of the card's rate; "
+            f"{one['first_time']:.1f} s the first time",
+            flush=True,
+        )
 
 
 def scaling(pairs: Path, threads: int) -> None:
@@ -234,12 +303,12 @@ def main() -> None:
     parser.add_argument("--pairs", dest="count", type=int, default=96)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--scaling", action="store_true")
+    parser.add_argument("--gpu", action="store_true", help="on a GPU, in bf16")
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.contender:
-        numbers = CONTENDERS[told.contender](told.folder, told.pairs)
-        print(json.dumps(numbers | {"memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        print(json.dumps(run(CONTENDERS[told.contender], told.folder, told.pairs)))
     elif told.scaling:
         scaling(told.pairs, told.threads)
     else:

@@ -29,6 +29,8 @@ from cso.errors import InputError
 from cso.files import is_folder
 from cso.settings import LoraSettings, ModelSettings, TrainSettings
 from cso.train.attention import NAME as PATHS
+from cso.train.flex import BLOCK
+from cso.train.flex import NAME as FLEX
 from cso.train.logps import reply_logps
 from cso.train.pack import Pack
 from cso.train.tiny import is_tiny, tiny_folder
@@ -54,8 +56,8 @@ class Backbone:
 
     @property
     def multiple(self) -> int:
-        """What a pack's length must be a multiple of: FlexAttention works in blocks of 128."""
-        return 128 if self.base.config._attn_implementation == "flex_attention" else 1  # pyright: ignore
+        """What a pack's length must be a multiple of: FlexAttention works in blocks."""
+        return BLOCK if self.base.config._attn_implementation == FLEX else 1  # pyright: ignore
 
     def score(self, pack: Pack) -> Tensor:
         """The log-probability of each reply of a pack, without gradient: `[C]`."""
@@ -109,12 +111,20 @@ def load_backbone(
     except _UNLOADABLE as error:
         raise InputError(_unloadable(told.name, str(error))) from error
     check_whole(told.name, info)
-    if told.attention == "auto" and device.type != "cuda" and base._supports_attention_backend:  # pyright: ignore
-        base.set_attn_implementation(PATHS)
+    _exchange_attention(base, told, device)
     _check_rows(told.name, tokenizer, cast(nn.Embedding, base.get_input_embeddings()).num_embeddings)
     model = base if settings.tuning == "full" else adapted(base, settings.lora)
     cast(nn.Module, model).to(device)
     return Backbone(tokenizer, base, model, device, bf16)
+
+
+def _exchange_attention(base: PreTrainedModel, settings: ModelSettings, device: torch.device) -> None:
+    """Ours for transformers' own, where the model lets it be exchanged."""
+    auto = settings.attention == "auto"
+    if settings.attention == "flex_attention" or (auto and device.type == "cuda" and base._supports_flex_attn):  # pyright: ignore
+        base.set_attn_implementation(FLEX)
+    elif auto and device.type != "cuda" and base._supports_attention_backend:  # pyright: ignore
+        base.set_attn_implementation(PATHS)
 
 
 def adapted(base: PreTrainedModel, settings: LoraSettings) -> nn.Module:
@@ -132,14 +142,14 @@ def adapted(base: PreTrainedModel, settings: LoraSettings) -> nn.Module:
 
 
 def attention(settings: ModelSettings, config: PretrainedConfig, device: torch.device) -> str:
-    """What computes attention: FlexAttention on a GPU; elsewhere sdpa, or eager where scores are capped (Gemma-2).
+    """What a model is loaded with: what is asked for; by default sdpa, or eager where scores are capped (Gemma-2).
 
-    Elsewhere "auto" becomes `paths` once the model is loaded, if it lets transformers choose its attention.
+    The default becomes FlexAttention on a GPU and `paths` elsewhere, once the model is loaded and says that it can.
     """
     capped = getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
     match settings.attention:
         case "auto":
-            return "flex_attention" if device.type == "cuda" else "eager" if capped else "sdpa"
+            return "eager" if capped else "sdpa"
         case "flex_attention" if device.type != "cuda":
             raise InputError("train.model.attention: flex_attention trains on a GPU only; expected auto, sdpa or eager")
         case "paths" if device.type == "cuda":

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 import cso.train.attention as attention
+import cso.train.flex as flex
 from cso.train.masks import block_mask, dense_mask
 from cso.train.pack import Pack
 
@@ -36,7 +37,7 @@ def _logits(model: nn.Module, pack: Pack, base: PreTrainedModel) -> Tensor:
     match base.config._attn_implementation:  # pyright: ignore[reportPrivateUsage]
         case attention.NAME:
             inputs["paths"] = attention.Paths.of(pack)
-        case "flex_attention":
+        case flex.NAME:
             inputs["attention_mask"] = block_mask(pack, base.config)
         case _:
             inputs["attention_mask"] = dense_mask(pack, base.config, base.dtype)

@@ -43,9 +43,10 @@ def block_mask(pack: Pack, config: PretrainedConfig) -> object:
     end, depth, size = pack.end, pack.position_ids, pack.tokens
 
     def mask(window: int | None) -> object:
+        least = torch.zeros_like(depth) if window is None else depth - window + 1  # one kernel for both kinds of layer
+
         def seen(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-            ancestors = (key <= query) & (query < end[key])
-            return ancestors if window is None else ancestors & (depth[query] - depth[key] < window)
+            return (key <= query) & (query < end[key]) & (depth[key] >= least[query])
 
         return create_block_mask(seen, B=1, H=None, Q_LEN=size, KV_LEN=size, device=str(end.device))
 
