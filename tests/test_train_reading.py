@@ -13,9 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AddedToken, PreTrainedTokenizerFast
 
+import cso.train.conversation as conversation_module
 from cso.errors import InputError
 from cso.taxonomy import load_taxonomy
+from cso.train.conversation import token_ids
 from cso.train.encode import encode
 from cso.train.examples import Example, read_examples
 from models_for_tests import FAMILIES, tokenizer_of
@@ -161,6 +165,48 @@ def test_beginnings_of_replies_follow_what_a_model_is_given_to_answer(family: st
     for reply, ids in zip(tags.replies, encoded.replies, strict=True):
         assert encoded.prompt + ids == tokenizer(given + reply, add_special_tokens=False)["input_ids"]
         assert str(tokenizer.decode(encoded.prompt + ids)).endswith(reply), "nothing closes the turn"
+
+
+SPOKEN = st.lists(
+    st.sampled_from(["Hello", " ", "\n", "<|eot_id|>", "<|im_start|>", "<bos>", "<", "I am sad. "]), max_size=12
+)
+
+
+@given(st.lists(SPOKEN.map("".join), max_size=5))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_texts_are_tokenised_as_they_are_as_wholes(family: str, texts: list[str]) -> None:
+    tokenizer = tokenizer_of(family)
+    whole = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    assert token_ids(tokenizer, texts) == whole
+
+
+@pytest.mark.parametrize("looks", ["right", "left", "at the text's beginning"])
+def test_a_tokenizer_that_looks_past_its_special_tokens_is_given_whole_texts(looks: str) -> None:
+    """One strips what is around a special token; one, as SentencePiece does, marks where a text begins."""
+    inner = Tokenizer(models.WordLevel({"<s>": 0, "a": 1, "▁a": 2, " ": 3, "?": 4, "▁": 5}, unk_token="?"))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first" if looks.startswith("at") else "never")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="?")
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": [AddedToken("<s>", rstrip=looks == "right", lstrip=looks == "left")]}
+    )
+    texts = ["a<s> a<s>a", "<s>a", " a <s> a", "a", "", "<s><s>"]
+    assert token_ids(tokenizer, texts) == [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+
+def test_what_texts_share_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, given = tokenizer_of("llama"), list[str]()
+
+    def spy(tokenizer: Any, texts: list[str]) -> Any:
+        given.extend(texts)
+        return ids(tokenizer, texts)
+
+    ids = conversation_module._ids  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(conversation_module, "_ids", spy)
+    opening = "<|begin_of_text|>" + "I am sad. " * 50
+    texts = [f"{opening}<|eot_id|>{number}" for number in range(20)]
+    token_ids(tokenizer, texts)
+    assert sum("sad" in text for text in given) == 2, "once, and in the text that is tokenised whole to be sure"
 
 
 def test_a_template_without_system_role_gets_it_in_the_first_user_message() -> None:

@@ -26,12 +26,12 @@ from cso.settings import ModelSettings, TrainSettings
 from cso.taxonomy import Taxonomy, load_taxonomy
 from cso.train.arguments import token_budget, training_device
 from cso.train.backbone import Backbone, load_backbone, load_tokenizer, model_place, positions, version_of
-from cso.train.conversation import Prompt, token_ids
+from cso.train.conversation import Prompt, split, token_ids
 from cso.train.encode import Encoded, encode_prompts
 from cso.train.exact import check_packing
 from cso.train.examples import Example
 from cso.train.reference import score_all
-from cso.train.trie import Tokens, TrieSize, common_prefix
+from cso.train.trie import Tokens, TrieSize
 from cso.transcript import Message, tag
 
 BUDGET = {"cuda": 131_072, "cpu": 16_384}  # tokens of a batch: its prompts as a trie, and their replies
@@ -74,13 +74,8 @@ class LocalModel:
     def tagged(self, prompts: Sequence[Prompt], tags: Sequence[str]) -> list[Encoded]:
         """Each prompt with the tags as replies, tokenized as one text."""
         whole = iter(token_ids(self.backbone.tokenizer, [prompt.text + each for prompt in prompts for each in tags]))
-        encoded: list[Encoded] = []
-        for prompt in prompts:
-            said = [next(whole) for _ in tags]
-            shared = min(common_prefix(prompt.tokens, each) for each in said)
-            replies = [each[shared:] for each in said]
-            encoded.append(Encoded(Example((), tuple(tags), "", ""), prompt.tokens[:shared], replies))
-        return encoded
+        said = [split(prompt.tokens, [next(whole) for _ in tags]) for prompt in prompts]
+        return [Encoded(Example((), tuple(tags), "", ""), given, replies) for given, replies in said]
 
     def write(
         self,

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from importlib import import_module
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 from jinja2 import TemplateError
@@ -111,14 +113,13 @@ class Chat:
         """Prompt and replies, after `tokenise`. The prompt is what all replies leave of it."""
         prompt = self._tokens[history, level, None]
         whole = [self._tokens[history, level, reply] for reply in example.replies]
-        shared = min(common_prefix(prompt, each) for each in whole)
-        replies = [each[shared:] for each in whole]
-        if shared == 0 or not all(replies):
+        given, replies = split(prompt, whole)
+        if not given or not all(replies):
             raise InputError(
-                f"{example.source}: the chat template leaves {'nothing of the reply' if shared else 'no prompt'}; "
+                f"{example.source}: the chat template leaves {'nothing of the reply' if given else 'no prompt'}; "
                 f"check the tokenizer's chat_template"
             )
-        return Cut(prompt if shared == len(prompt) else prompt[:shared], replies, shared < len(prompt))
+        return Cut(given, replies, len(given) < len(prompt))
 
     def _accepted(self, example: Example) -> History:
         given = example.prompt
@@ -146,6 +147,12 @@ class Chat:
                 messages = [*history.messages(level, folds=self._folds), *said]
                 self._texts[text] = _rendered(self._tokenizer, messages, to_be_answered=reply is None)
         return self._texts[text]
+
+
+def split(prompt: Tokens, whole: Sequence[Tokens]) -> tuple[Tokens, list[Tokens]]:
+    """Of conversations tokenised as one: the prompt, which is what all of them leave of it, and the rest of each."""
+    shared = min(common_prefix(prompt, each) for each in whole)
+    return prompt if shared == len(prompt) else prompt[:shared], [each[shared:] for each in whole]
 
 
 def folds_system(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -195,10 +202,44 @@ def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Tokens]:
-    """Templates write their own special tokens at the beginning, so the tokenizer adds none."""
+    """Templates write their own special tokens at the beginning, so the tokenizer adds none.
+
+    Conversations that begin alike cost little: what is before a special token has no part in how the text after it is
+    tokenised, so texts are taken from one to the next, and equal pieces once.
+    """
+    special = _special_tokens(tokenizer)
+    if not texts or special is None:
+        return _ids(tokenizer, texts)
+    pieces = [_pieces(text, special) for text in texts]
+    unique = list(dict.fromkeys(chain.from_iterable(pieces)))
+    known = dict(zip(unique, _ids(tokenizer, unique), strict=True))
+    found = [list(chain.from_iterable(known[piece] for piece in each)) for each in pieces]
+    longest = max(range(len(texts)), key=lambda place: len(texts[place]))
+    alone = _ids(tokenizer, [texts[longest]])
+    return found if found[longest] == alone[0] else _ids(tokenizer, texts)  # a tokenizer that looks further back
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Tokens]:
     if not texts:
         return []
     return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+
+
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:
+    """Those that stand for themselves wherever they are, and take nothing of what is around them; None without one."""
+    contents = [
+        token.content
+        for token in tokenizer.added_tokens_decoder.values()
+        if token.special and not (token.normalized or token.lstrip or token.rstrip or token.single_word)
+    ]
+    longest_first = sorted(contents, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if contents else None
+
+
+def _pieces(text: str, special: re.Pattern[str]) -> list[str]:
+    """The text, cut before each special token."""
+    cuts = [match.start() for match in special.finditer(text)]
+    return [text[start:stop] for start, stop in pairwise([0, *cuts, len(text)]) if start < stop]
 
 
 def _refused(example: Example, error: TemplateError) -> InputError:
