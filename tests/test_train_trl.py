@@ -92,9 +92,9 @@ def facts_of(
     tokenizer = tokenizer_of(family)
     tokens = encode(tokenizer, examples, max_length=1024, max_target_length=256).encoded
     scorer = reference if reference is not None else model_of(family)
-    return known(
-        tokens, range(len(tokens)), tokens, objective, Backbone(tokenizer, scorer, scorer, CPU, False), BUDGET, seed=0
-    )
+    backbone = Backbone(tokenizer, scorer, scorer, CPU, False)
+    everyone = range(len(tokens))
+    return known(tokens, everyone, tokens, objective=objective, backbone=backbone, token_budget=BUDGET, seed=0)
 
 
 def ours(family: str, policy: PreTrainedModel, facts: Examples, objective: Objective, folder: Path) -> Found:

@@ -75,6 +75,7 @@ def known(
     examples: Sequence[Encoded],
     asked: Sequence[int],
     pool: Sequence[Encoded],
+    *,
     objective: Objective,
     backbone: Backbone,
     token_budget: int,

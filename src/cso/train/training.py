@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -124,10 +125,10 @@ def _trainer(
         measure=bool(dataset.validation),
         resumes=checkpoint is not None,
     )
+    learn = partial(known, objective=objective, backbone=backbone, token_budget=budget, seed=settings.seed)
+    training = learn(dataset.training, plan.members, dataset.training)
     everything = [*dataset.training, *dataset.validation]
-    held_out = range(len(dataset.validation))
-    training = known(dataset.training, plan.members, dataset.training, objective, backbone, budget, settings.seed)
-    validation = known(dataset.validation, held_out, everything, objective, backbone, budget, settings.seed)
+    validation = learn(dataset.validation, range(len(dataset.validation)), everything)
     with arguments.refusals():
         trainer = PackTrainer(
             backbone.model,
