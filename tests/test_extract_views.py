@@ -216,6 +216,9 @@ def test_random_pairs_are_evened_out_as_the_others_are() -> None:
     assert made.random is not None
     weights = {strategy: [one.weight for one in made.random if one.chosen.strategy == strategy] for strategy in "AB"}
     assert sum(weights["A"]) == pytest.approx(sum(weights["B"])), "each chosen as often as rejected"
+    less = asyncio.run(extract(trees, ExtractSettings(balance="drop"), taxonomy=ABC, supporter=Supporter()))
+    assert less.random is not None
+    assert less.dropped.random_balance == len(made.random) - len(less.random) == 1
 
 
 def test_a_contrast_is_an_unvisited_sibling_whose_own_reply_is_judged_poor() -> None:

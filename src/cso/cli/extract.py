@@ -161,6 +161,7 @@ def _amounts(made: Preferences) -> list[tuple[str, int]]:
         ("dropped below the margin", dropped.below_margin),
         ("dropped without a rating", dropped.unrated),
         ("dropped for balance", dropped.balance),
+        ("dropped for balance, against random strategies", dropped.random_balance),
         ("contrasts without an answer", dropped.contrast_unanswered),
     ]
     return amounts + [(name, amount) for name, amount in reasons if amount]

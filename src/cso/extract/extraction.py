@@ -27,6 +27,7 @@ class Dropped:
     below_margin: int = 0  # pairs whose own-turn rewards differ by less than `min_margin`
     unrated: int = 0  # pairs of unknown margin, where there is a `min_margin`
     balance: int = 0  # pairs that `balance` "drop" took away
+    random_balance: int = 0  # those of ESC-Pro-Random
     contradictory_labels: int = 0  # replies chosen in one pair and rejected in another, left out of KTO's rows
     random_unanswered: int = 0  # turns for which no reply by a random strategy could be had
     contrast_unanswered: int = 0  # siblings for which no reply, or no rating of it, could be had
@@ -66,18 +67,20 @@ def preferences(
     if filtered.unrated and unrated == "refuse":
         raise InputError(_unrated_message(filtered, len(found), settings))
     kept = balanced(filtered.pairs, settings.balance, seed=settings.seed)
+    drawn = None if random is None else balanced(random.pairs, settings.balance, seed=settings.seed)
     labels = labelled(kept, settings.balance)
     return Preferences(
         found=tuple(found),
         pairs=tuple(kept),
         labelled=tuple(labels.rows),
         demonstrations=tuple(demonstrations(trees, settings)),
-        random=None if random is None else tuple(balanced(random.pairs, settings.balance, seed=settings.seed)),
+        random=None if drawn is None else tuple(drawn),
         dropped=Dropped(
             duplicate_pairs=sum(1 for tree in trees for _ in tree_pairs(tree, settings)) - len(pairs(trees, settings)),
             below_margin=filtered.below,
             unrated=filtered.unrated,
             balance=len(filtered.pairs) - len(kept),
+            random_balance=len(random.pairs) - len(drawn) if random and drawn is not None else 0,
             contradictory_labels=labels.contradictory,
             random_unanswered=random.unanswered if random else 0,
             contrast_unanswered=contrast_unanswered,
