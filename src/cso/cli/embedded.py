@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ SETTINGS = (
 class Laboratory:
     """What a study of the simulated world needs besides its run."""
 
-    bases: Path  # models that training begins from, one for each seed
+    bases: Path  # models that training begins from, one for each seed; named by what they are made of
     held_out: Path  # dialogues
     judge_selected: Path  # a run on the same seeds, with search.judge_selected
     contrast: Path  # another, of fewer iterations and with contrasts: fewer calls in all
@@ -63,7 +64,8 @@ def prepare(screen: Console, folder: Path, said: list[str], *, also: bool = True
     supporter follows the world's best strategy; bases learn from biased ones.
     """
     made = folder.parent / f"{folder.name}-world"
-    laboratory = Laboratory(made / "bases", made / "test.jsonl", made / "judge_selected", made / "contrast")
+    told = hashlib.sha256(repr((BASE, LEANING, WANDER, EPOCHS)).encode()).hexdigest()[:8]
+    laboratory = Laboratory(made / f"bases-{told}", made / "test.jsonl", made / "judge_selected", made / "contrast")
     seeds = made / "seeds.jsonl"
     esc8 = load_taxonomy("esc8")
     train, test = (read_corpus(part, esc8).dialogues for part in ("bundled", "bundled:test"))
@@ -93,15 +95,20 @@ def grow(seeds: Path, place: Path, said: list[str], *, random: bool = False, con
 
 
 def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
-    """SFT, each objective on the pairs evened out by weights, strategies alone, and DPO on other pairs."""
-    sft, cso = variant(run, "SFT", "sft"), variant(run, "CSO", "dpo")
+    """SFT, each objective on the pairs evened out by weights, strategies alone, and DPO on other pairs.
+
+    And controls: SFT on what the pairs prefer, as evened out as they are, and ESC-Pro-Random by what does best.
+    """
+    sft, cso, drawn = variant(run, "SFT", "sft"), variant(run, "CSO", "dpo"), random(run, "dpo")
     return [
         sft,
         cso,
-        random(run, "dpo"),
-        replace(cso, name="CSO, DPO + SFT", said=(BOTH,)),
-        *(replace(each, name=f"{each.name}, strategy", said=(STRATEGY,)) for each in (sft, cso)),
+        drawn,
         *(variant(run, f"CSO, {objective.upper()}", objective) for objective in ("ipo", "simpo", "orpo", "kto")),
+        replace(drawn, name="CSO-Random, ORPO", objective="orpo"),
+        replace(sft, name="SFT, balanced", source=cso.source),
+        replace(cso, name="CSO, DPO + SFT", said=(BOTH,)),
+        *(replace(each, name=f"{each.name}, strategy", said=(STRATEGY,)) for each in (sft, cso, drawn)),
         replace(cso, name="CSO, judge_selected", source=preferences(Run.open(laboratory.judge_selected), "dpo")),
         replace(cso, name="CSO, contrast", source=preferences(Run.open(laboratory.contrast), "dpo")),
         replace(cso, name="CSO, not balanced", weighted=False),

@@ -50,6 +50,9 @@ def study_command(
     corpus: Annotated[
         str | None, typer.Option(help="Held-out dialogues: `bundled:test` (if not given), or a file.")
     ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--variant", help="Only this one, as the table names it; repeat it for more.")
+    ] = None,
     recipe: Annotated[str | None, typer.Option(help="Training settings by name, see `cso recipes`.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Train anew what was trained otherwise.")] = False,
     config: Config = None,
@@ -59,7 +62,7 @@ def study_command(
     screen = console()
     need("`cso study`", ("torch", "transformers", "accelerate", "peft"))
     said = list(set_ or [])
-    _check(name, corpus, config)
+    _check(name, corpus, config, only)
     corpora = {"": corpus or "bundled:test"}
     laboratory = embedded.prepare(screen, run_folder, said, also=name == "embedded") if name in SIMULATED else None
     if laboratory is not None:
@@ -75,7 +78,7 @@ def study_command(
         return found.model_copy(update={"model": embedded_backbone(found.model, run, screen.print)})
 
     study = _Study(screen, run, settings, folder, asked, told, laboratory)
-    once = None if name == "rounds" else _variants(name, run, settings, laboratory)
+    once = None if name == "rounds" else _variants(name, run, settings, laboratory, only)
     variants = once or Rounds(screen, run, folder, told(*study.begin(0)).tokens, said, restart=restart).variants
     with locked(study.folder):
         found = study.found(variants, range(seeds), prompting=name == "main", restart=restart)
@@ -83,18 +86,26 @@ def study_command(
         _show(screen, study.folder / f"results{place}.json", f"{name}, {Path(each).name}", found[place], run, settings)
 
 
-def _check(name: Name, corpus: str | None, config: Path | None) -> None:
-    """Raises InputError for what a study makes itself."""
+def _check(name: Name, corpus: str | None, config: Path | None, only: list[str] | None) -> None:
+    """Raises InputError for what a study makes itself, and for a part of what has none."""
+    if name == "rounds" and only:
+        raise InputError("--variant: what the study rounds trains builds on one another; leave it out")
     if name in SIMULATED and corpus is not None:
         raise InputError(f"--corpus: the study {name} makes its own held-out dialogues; leave it out")
     if name in SIMULATED and config is not None:
         raise InputError(f"--config: the study {name} has settings of its own; change some of them by --set")
 
 
-def _variants(name: Name, run: Run, settings: Settings, laboratory: embedded.Laboratory | None) -> VariantsOf:
-    """The same ones whatever the seed."""
+def _variants(
+    name: Name, run: Run, settings: Settings, laboratory: embedded.Laboratory | None, only: list[str] | None
+) -> VariantsOf:
+    """The same ones whatever the seed, in their order. Raises InputError for a name in `only` that none has."""
     found = embedded.variants(run, laboratory) if laboratory else variants_of(name, run, settings)
-    return lambda seed: found
+    names = [variant.name for variant in found]
+    if unknown := [each for each in only or () if each not in names]:
+        raise InputError(f"--variant: the study {name} has {'; '.join(names)}; found {'; '.join(unknown)}")
+    chosen = [variant for variant in found if not only or variant.name in only]
+    return lambda seed: chosen
 
 
 @dataclass(frozen=True, slots=True)
