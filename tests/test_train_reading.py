@@ -182,7 +182,7 @@ def test_texts_are_tokenised_as_they_are_as_wholes(family: str, texts: list[str]
 
 
 @pytest.mark.parametrize("looks", ["right", "left", "at the text's beginning"])
-def test_a_tokenizer_that_looks_past_its_special_tokens_is_given_whole_texts(looks: str) -> None:
+def test_what_is_around_special_tokens_is_tokenised_as_in_the_whole_text(looks: str) -> None:
     """One strips what is around a special token; one, as SentencePiece does, marks where a text begins."""
     inner = Tokenizer(models.WordLevel({"<s>": 0, "a": 1, "▁a": 2, " ": 3, "?": 4, "▁": 5}, unk_token="?"))
     inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first" if looks.startswith("at") else "never")
@@ -192,6 +192,26 @@ def test_a_tokenizer_that_looks_past_its_special_tokens_is_given_whole_texts(loo
     )
     texts = ["a<s> a<s>a", "<s>a", " a <s> a", "a", "", "<s><s>"]
     assert token_ids(tokenizer, texts) == [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+
+def test_a_special_token_inside_a_longer_token_separates_nothing() -> None:
+    tokenizer = deepcopy(tokenizer_of("llama"))
+    tokenizer.add_tokens([AddedToken("<<|eot_id|>>", normalized=False, special=False)])
+    texts = ["a<<|eot_id|>>b", "and one that is longer<|eot_id|>"]
+    assert token_ids(tokenizer, texts) == [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+
+def test_texts_whose_pieces_do_not_make_up_the_whole_are_tokenised_as_wholes() -> None:
+    class Counting:
+        """A text's one token is its length, so that pieces tell nothing of it."""
+
+        added_tokens_decoder = {0: AddedToken("<s>", normalized=False, special=True)}  # noqa: RUF012
+
+        def __call__(self, texts: list[str], **_: object) -> dict[str, list[list[int]]]:
+            return {"input_ids": [[len(text)] for text in texts]}
+
+    counting: Any = Counting()
+    assert token_ids(counting, ["a<s>", "aaa<s>b"]) == [[4], [7]]
 
 
 def test_what_texts_share_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:

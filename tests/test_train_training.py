@@ -17,18 +17,24 @@ from transformers import (
     AutoTokenizer,
     GPT2Config,
     GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     T5Config,
     T5ForConditionalGeneration,
 )
 
+import cso.train.flex as flex
 from cso.errors import InputError, StoreError
 from cso.evaluate.local import load_local
 from cso.settings import ModelSettings, PackingSettings
 from cso.taxonomy import load_taxonomy
 from cso.train import OBJECTIVES, merge_adapter, read_examples, train
-from cso.train.backbone import model_place
+from cso.train.backbone import load_backbone, model_place
+from cso.train.dataset import load_dataset
 from cso.train.encode import Encoded
 from cso.train.examples import Example
+from cso.train.flex import can_attend
+from cso.train.objectives import make_objective
 from cso.train.reference import score_all as score_all_examples
 from small_training import furthest, rows, save_model, save_pairs, settings, tokenizer, weights
 
@@ -44,6 +50,13 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SIDES = ("chosen", "rejected")
+WIDER: dict[str, Any] = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+}
 
 
 def losses(log: Any) -> list[float]:
@@ -133,6 +146,48 @@ def test_with_strategies_as_target_replies_must_name_two(
     path.write_text(json.dumps({"prompt": "I am sad", "chosen": chosen, "rejected": "(Affirmation) You can."}) + "\n")
     with pytest.raises(InputError, match=complaint):
         train(path, tmp_path / "out", settings(model, target="strategy"))
+
+
+def test_strategies_as_target_are_those_of_the_taxonomy(model: Path, tmp_path: Path) -> None:
+    """What stands in brackets may be no strategy, and may be written otherwise."""
+    esc8, path = load_taxonomy("esc8"), tmp_path / "pairs.jsonl"
+    told = settings(model, target="strategy")
+    for chosen, complaint in (("(smiles) I see.", "a strategy of esc8"), ("[affirmation ] Good.", "differing")):
+        path.write_text(json.dumps({"prompt": "I am sad", "chosen": chosen, "rejected": "(Affirmation) No."}) + "\n")
+        with pytest.raises(InputError, match=complaint):
+            train(path, tmp_path / "out", told, taxonomy=esc8)
+
+
+def test_a_strategy_that_is_good_in_one_reply_and_bad_in_another_is_neither(model: Path, tmp_path: Path) -> None:
+    rows_of_one_prompt = [("I am sad", "(Affirmation) a", True), ("I am sad", "(Affirmation) b", False)]
+    others = [(f"I am {each}", f"(Affirmation) {each}", each == "tired") for each in ("tired", "cross")]
+    path = tmp_path / "kto.jsonl"
+    columns = ("prompt", "completion", "label")
+    rows = [dict(zip(columns, each, strict=True)) for each in [*rows_of_one_prompt, *others]]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = settings(model, objective="kto", target="strategy")
+    found = load_dataset(path, make_objective("kto", {}), tokenizer(), told, None, lambda _: None)
+    assert [each.example.source for each in found.training] == ["kto.jsonl row 3", "kto.jsonl row 4"]
+
+
+def test_gradients_too_large_to_be_numbers_are_refused(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row | {"weight": 1e25}) + "\n" for row in rows()))
+    with pytest.raises(InputError, match=r"the gradient is not finite at step 1.*weights of the preferences"):
+        train(path, tmp_path / "out", settings(model))
+
+
+def test_attention_that_flex_attention_cannot_compute_is_refused(model: Path, pairs: Path, tmp_path: Path) -> None:
+    told = settings(model).model_copy(update={"model": ModelSettings(name=str(model), attention="flex_attention")})
+    backbone = load_backbone(settings(model), tokenizer(), torch.device("cpu"))
+    assert not can_attend(backbone.base), "heads of 8 numbers"
+    assert can_attend(LlamaForCausalLM(LlamaConfig(**WIDER)))
+    assert not can_attend(LlamaForCausalLM(LlamaConfig(**WIDER, attention_dropout=0.1)))
+    with pytest.raises(InputError, match="flex_attention"):
+        train(pairs, tmp_path / "out", told)
+    with pytest.raises(TypeError, match="BlockMask"):  # or it would see what comes later
+        query = torch.zeros(1, 2, 128, 16)
+        flex.attend(torch.nn.Module(), query, query, query, None, scaling=1.0)
 
 
 def steps_of(budget: int) -> dict[str, Any]:
@@ -394,6 +449,8 @@ def test_a_model_with_learned_positions_is_given_no_more_than_it_has(pairs: Path
     loaded = load_local(told.model, load_taxonomy("esc8"), max_length=2048, max_tokens=9)
     asked = [[{"role": "user" if turn % 2 == 0 else "assistant", "content": "I see."} for turn in range(41)]]
     assert [reply for _, reply in loaded.write(loaded.prompts(asked), max_tokens=9)]  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"no room for a prompt .* lower evaluate.max_tokens"):
+        load_local(told.model, load_taxonomy("esc8"), max_length=2048, max_tokens=100)
 
 
 def test_an_encoder_decoder(pairs: Path, tmp_path: Path) -> None:

@@ -53,7 +53,9 @@ class LocalModel:
     def prompts(self, asked: Sequence[Sequence[Message]]) -> list[Prompt]:
         """What the model is given to answer. Raises InputError where its chat template refuses a conversation."""
         return encode_prompts(
-            self.backbone.tokenizer, asked, max_length=min(self.max_length, self.room or self.max_length)
+            self.backbone.tokenizer,
+            asked,
+            max_length=self.max_length if self.room is None else min(self.max_length, self.room),
         )
 
     def choose(self, prompts: Sequence[Prompt], taxonomy: Taxonomy) -> Generator[tuple[int, list[float]]]:
@@ -187,6 +189,11 @@ def load_local(
         backbone = replace(backbone, base=base, model=base)
     most = positions(told)
     room = None if most is None else most - max(max_tokens, TAGS)
+    if room is not None and room < 1:
+        raise InputError(
+            f"model {settings.name} has learned {most} positions, which leaves no room for a prompt beside a reply of "
+            f"{max_tokens} tokens; lower evaluate.max_tokens"
+        )
     model = LocalModel(backbone, settings.name, version(settings), max_length, token_budget, room)
     greeting = [{"role": "user", "content": "Hello."}]
     check_packing(backbone, model.tagged(model.prompts([greeting]), [tag(each) for each in taxonomy.names]), told.name)

@@ -202,7 +202,7 @@ def _attention(
     **others: object,
 ) -> tuple[Tensor, None]:
     """As transformers calls it."""
-    refuse_unknown(others)
+    refuse_unknown(others, "writing replies")
     layer = cast(int, module.layer_idx)
     told = {"scaling": scaling, "softcap": softcap}
     return growing.attend(layer, query, key, value, sliding_window, told), None

@@ -91,7 +91,7 @@ def attend(
     **others: object,
 ) -> tuple[Tensor, None]:
     """As transformers calls it: `query` [1, heads, n, size], `key` and `value` with as many heads or fewer."""
-    refuse_unknown(others)
+    refuse_unknown(others, "paths")
     masks = paths.masks(sliding_window, query.dtype)
     alone = partial(attended, scaling=scaling, softcap=softcap, dropout=dropout)
     blocks = list(zip(paths.blocks, masks, strict=True))
@@ -145,10 +145,18 @@ def _random_from(state: Tensor) -> Generator[None]:
         torch.set_rng_state(own)
 
 
-def refuse_unknown(others: Mapping[str, object]) -> None:
-    """Raises InputError for a model whose attention has a part that is not computed here."""
+def repeated(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values for each head of the queries, where several share theirs."""
+    groups = query.shape[1] // key.shape[1]
+    return (key, value) if groups == 1 else (key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1))
+
+
+def refuse_unknown(others: Mapping[str, object], attention: str) -> None:
+    """Raises InputError for a model whose attention has a part that `attention` does not compute."""
     if found := [name for name in ("s_aux", "position_bias") if others.get(name) is not None]:
-        raise InputError(f"train.model.attention: paths computes no {found[0]}, as this model has; expected eager")
+        raise InputError(
+            f"train.model.attention: {attention} computes no {found[0]}, as this model has; expected eager"
+        )
 
 
 def added(seen: Tensor, dtype: torch.dtype) -> Tensor:
@@ -170,8 +178,7 @@ def attended(
 
     `mask` [n, k] is added to scores.
     """
-    if (groups := query.shape[1] // key.shape[1]) > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    key, value = repeated(query, key, value)
     if softcap is None:
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
     scores = torch.tanh(query @ key.transpose(2, 3) * (scaling / softcap)) * softcap + mask

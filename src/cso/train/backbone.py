@@ -29,7 +29,7 @@ from cso.errors import InputError
 from cso.files import is_folder
 from cso.settings import LoraSettings, ModelSettings, TrainSettings
 from cso.train.attention import NAME as PATHS
-from cso.train.flex import BLOCK
+from cso.train.flex import BLOCK, LEAST, can_attend
 from cso.train.flex import NAME as FLEX
 from cso.train.logps import reply_logps
 from cso.train.pack import Pack
@@ -119,9 +119,14 @@ def load_backbone(
 
 
 def _exchange_attention(base: PreTrainedModel, settings: ModelSettings, device: torch.device) -> None:
-    """Ours for transformers' own, where the model lets it be exchanged."""
+    """Ours for transformers' own, where that is asked for or can be. Raises InputError where it cannot."""
     auto = settings.attention == "auto"
-    if settings.attention == "flex_attention" or (auto and device.type == "cuda" and base._supports_flex_attn):  # pyright: ignore
+    if settings.attention == "flex_attention" and not can_attend(base):
+        raise InputError(
+            f"model {settings.name}: flex_attention cannot compute its attention (it needs heads of {LEAST} numbers or "
+            f"more, no dropout, and a model that takes another attention); expected train.model.attention=auto"
+        )
+    if settings.attention == "flex_attention" or (auto and device.type == "cuda" and can_attend(base)):
         base.set_attn_implementation(FLEX)
     elif auto and device.type != "cuda" and base._supports_attention_backend:  # pyright: ignore
         base.set_attn_implementation(PATHS)

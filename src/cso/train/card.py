@@ -67,6 +67,7 @@ def model_card(
         model=settings.model.name if on_hub(settings.model.name) else _last(settings.model.name),
         objective=settings.objective,
         tuning=_tuning(settings, merged=merged),
+        strategies_alone=settings.target == "strategy",
         loading=_ADAPTER if adapter else _MODEL,
         yaml=yaml_text(_shown(settings)),
         columns=columns,

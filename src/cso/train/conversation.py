@@ -207,10 +207,10 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[
     Conversations that begin alike cost little: what is before a special token has no part in how the text after it is
     tokenised, so texts are taken from one to the next, and equal pieces once.
     """
-    special = _special_tokens(tokenizer)
-    if not texts or special is None:
+    separators = _Separators.of(tokenizer)
+    if not texts or separators is None:
         return _ids(tokenizer, texts)
-    pieces = [_pieces(text, special) for text in texts]
+    pieces = [separators.pieces(text) for text in texts]
     unique = list(dict.fromkeys(chain.from_iterable(pieces)))
     known = dict(zip(unique, _ids(tokenizer, unique), strict=True))
     found = [list(chain.from_iterable(known[piece] for piece in each)) for each in pieces]
@@ -225,21 +225,29 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Token
     return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
 
 
-def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:
-    """Those that stand for themselves wherever they are, and take nothing of what is around them; None without one."""
-    contents = [
-        token.content
-        for token in tokenizer.added_tokens_decoder.values()
-        if token.special and not (token.normalized or token.lstrip or token.rstrip or token.single_word)
-    ]
-    longest_first = sorted(contents, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if contents else None
+@dataclass(frozen=True, slots=True)
+class _Separators:
+    """The special tokens that stand for themselves wherever they are, and take nothing of what is around them."""
 
+    found: re.Pattern[str]  # as tokenizers look for them: those of all tokens that are added, the longest first
+    separate: frozenset[str]  # which of them do
 
-def _pieces(text: str, special: re.Pattern[str]) -> list[str]:
-    """The text, cut before each special token."""
-    cuts = [match.start() for match in special.finditer(text)]
-    return [text[start:stop] for start, stop in pairwise([0, *cuts, len(text)]) if start < stop]
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Self | None:
+        """None where a tokenizer has none."""
+        if getattr(tokenizer, "split_special_tokens", False):
+            return None
+        added = [token for token in tokenizer.added_tokens_decoder.values() if not token.normalized]
+        contents = sorted((token.content for token in added), key=len, reverse=True)
+        alone = {
+            each.content for each in added if each.special and not (each.lstrip or each.rstrip or each.single_word)
+        }
+        return cls(re.compile("|".join(map(re.escape, contents))), frozenset(alone)) if alone else None
+
+    def pieces(self, text: str) -> list[str]:
+        """The text, cut before each of them."""
+        cuts = [match.start() for match in self.found.finditer(text) if match[0] in self.separate]
+        return [text[start:stop] for start, stop in pairwise([0, *cuts, len(text)]) if start < stop]
 
 
 def _refused(example: Example, error: TemplateError) -> InputError:

@@ -13,7 +13,7 @@ from cso.errors import InputError
 from cso.settings import TrainSettings
 from cso.taxonomy import Taxonomy
 from cso.train.encode import Encoded, encode
-from cso.train.examples import Example, Kind, read_examples
+from cso.train.examples import Example, Kind, agreed, read_examples
 from cso.train.objectives import Objective
 from cso.transcript import opening
 
@@ -53,9 +53,12 @@ def load_dataset(
     if longest < packing.max_length:
         say(f"{settings.model.name} has learned {longest} positions: nothing is longer than so many tokens")
     whole = settings.target == "reply"
+    if not whole:
+        preferences = [_strategies(example, taxonomy) for example in preferences]
+        preferences = agreed(preferences) if objective.kind in ("demonstrations", "labelled") else preferences
     encoding = encode(
         tokenizer,
-        preferences if whole else [_strategies(example) for example in preferences],
+        preferences,
         max_length=longest,
         max_target_length=packing.max_target_length,
         closed=whole,
@@ -65,15 +68,16 @@ def load_dataset(
     return split(encoding.encoded, settings.validation, seed=settings.seed)
 
 
-def _strategies(example: Example) -> Example:
-    """What an example says of strategies alone: each reply's tag."""
-    tags = [opening(reply) for reply in example.replies]
+def _strategies(example: Example, taxonomy: Taxonomy | None) -> Example:
+    """What an example says of strategies alone: each reply's tag, as the taxonomy writes it where there is one."""
+    tags = [opening(reply, taxonomy) for reply in example.replies]
     found = tuple(each for each in tags if each is not None)
     if len(found) < len(tags):
         reply = example.replies[tags.index(None)]
         raise InputError(
-            f"{example.source}: with train.target=strategy, expected replies that open with a strategy in brackets, "
-            f"found {reply[:40]!r}; train.target=reply trains whole replies"
+            f"{example.source}: with train.target=strategy, expected replies that open with a strategy "
+            f"{f'of {taxonomy.name} ' if taxonomy else ''}in brackets, found {reply[:40]!r}; train.target=reply "
+            f"trains whole replies"
         )
     if len(set(found)) < len(found):
         raise InputError(

@@ -261,18 +261,28 @@ def _check_strategies(row: _Row, taxonomy: Taxonomy | None) -> None:
 
 
 def _converted(pairs: Sequence[Example], kind: Kind) -> list[Example]:
-    groups: dict[tuple[object, ...], list[Example]] = {}
     if kind == "rankings":
+        groups: dict[tuple[object, ...], list[Example]] = {}
         for pair in pairs:
             groups.setdefault((prompt_key(pair.prompt), pair.tree), []).append(pair)
         return [_ranking(group) for group in groups.values()]
-    for pair in pairs:
-        for side in (0,) if kind == "demonstrations" else (0, 1):
-            reply, value = pair.replies[side], pair.values[side : side + 1]
-            single = replace(pair, replies=(reply,), values=value, desirable=side == 0)
-            groups.setdefault((prompt_key(pair.prompt), reply), []).append(single)
-    agreed = [group for group in groups.values() if len({single.desirable for single in group}) == 1]
-    return [replace(group[0], weight=fmean(single.weight for single in group)) for group in agreed]
+    sides = (0,) if kind == "demonstrations" else (0, 1)
+    return agreed(
+        [
+            replace(pair, replies=(pair.replies[side],), values=pair.values[side : side + 1], desirable=side == 0)
+            for pair in pairs
+            for side in sides
+        ]
+    )
+
+
+def agreed(singles: Iterable[Example]) -> list[Example]:
+    """Each reply to a prompt once, with the mean of its weights; without those that have both labels."""
+    groups: dict[tuple[object, ...], list[Example]] = {}
+    for single in singles:
+        groups.setdefault((prompt_key(single.prompt), single.replies), []).append(single)
+    alike = [group for group in groups.values() if len({single.desirable for single in group}) == 1]
+    return [replace(group[0], weight=fmean(single.weight for single in group)) for group in alike]
 
 
 def _ranking(pairs: Sequence[Example]) -> Example:

@@ -13,19 +13,28 @@ from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 
 from cso.errors import InputError
-from cso.train.attention import refuse_unknown
+from cso.train.attention import refuse_unknown, repeated
 
 NAME = "flex_paths"  # what transformers knows it by
 BLOCK = 128  # tokens: what the kernel goes by
+LEAST = 16  # numbers of a head
 
 
 class _Kernel(Protocol):
     def __call__(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Any, scaling: float, softcap: float | None
     ) -> Tensor: ...
+
+
+def can_attend(model: PreTrainedModel) -> bool:
+    """Whether the kernel computes what this model's attention is, and the model lets it be exchanged."""
+    text = model.config.get_text_config()
+    size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    exchanged = model._supports_attention_backend and model._supports_flex_attn  # pyright: ignore[reportPrivateUsage]
+    return exchanged and size >= LEAST and not getattr(text, "attention_dropout", 0.0)
 
 
 def attend(
@@ -44,11 +53,14 @@ def attend(
 
     `attention_mask` is what `block_mask` makes, windows included. Raises InputError for what the kernel has not.
     """
-    refuse_unknown(others)
+    from torch.nn.attention.flex_attention import BlockMask  # imported late: it takes seconds
+
+    refuse_unknown(others, "flex_attention")
     if dropout:
-        raise InputError("train.model.attention: flex_attention has no dropout, as this model does; expected sdpa")
-    if (groups := query.shape[1] // key.shape[1]) > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        raise InputError("train.model.attention: flex_attention has no dropout, as this model has; expected auto")
+    if not isinstance(attention_mask, BlockMask):
+        raise TypeError(f"expected the BlockMask of a pack, found {type(attention_mask).__name__}")
+    key, value = repeated(query, key, value)
     query, key = query.to(value.dtype), key.to(value.dtype)
     with torch.autocast(query.device.type, enabled=False):  # which would be one more thing to compile for
         out = _kernel()(query, key, value, attention_mask, scaling, softcap)

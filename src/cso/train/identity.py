@@ -136,6 +136,7 @@ def _read(path: Path) -> Identity:
 
 def _differences(there: Identity, now: Identity) -> list[str]:
     old, new = flat(there), flat(now)
+    old = {"settings.target": "reply"} | old  # trainings of before it was a setting
     if old.get("model") == new.get("model"):  # the same files, wherever they lie
         old["settings.model.name"] = new["settings.model.name"]
     return [

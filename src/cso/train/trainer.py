@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -17,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 
+from cso.errors import InputError
 from cso.train.arguments import refusals
 from cso.train.batch import Batch, Examples, make_batch
 from cso.train.logps import reply_logps
@@ -42,8 +44,8 @@ class Batches(Dataset[Batch]):
 class PackTrainer(Trainer):
     """Minimises an objective over the steps of a plan.
 
-    A step's loss is the sum of its examples' losses, each times its weight, over their number (for sft: the number of
-    their tokens), however many packs and processes share it.
+    A step's loss is the sum of its examples' losses, each times its weight, over their number (what is a mean over
+    tokens: over the tokens), however many packs and processes share it.
     """
 
     loss_is_scaled_for_ga = True  # compute_loss divides by what the whole step holds
@@ -155,7 +157,15 @@ class PackTrainer(Trainer):
         return found
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """With the measures since the last log. Epochs are counted as the plan has them."""
+        """With the measures since the last log. Epochs are counted as the plan has them.
+
+        Raises InputError where gradients are too large to be numbers: clipping makes nothing of them, without a word.
+        """
+        if not math.isfinite(logs.get("grad_norm", 0.0)):
+            raise InputError(
+                f"the gradient is not finite at step {self.state.global_step}, so nothing is learned; lower "
+                f"train.learning_rate, train.parameters or the weights of the preferences, with --restart"
+            )
         if "loss" in logs:
             logs |= means(self._over_processes(self._sums))
             self._sums.zero_()

@@ -187,7 +187,8 @@ def _refusal(folder: Path) -> Callable[[Batch], None]:
         write_jsonl(path, rows)
         raise InputError(
             f"the loss is not finite at {', '.join(member.source for member in batch.examples[:3])} and others, "
-            f"kept in {path}; a lower train.learning_rate or train.model.precision=fp32 may help, with --restart"
+            f"kept in {path}; a lower train.learning_rate, smaller weights or train.model.precision=fp32 may help, "
+            f"with --restart"
         )
 
     return refuse
