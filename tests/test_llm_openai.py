@@ -82,6 +82,13 @@ def test_a_schema_is_enforced() -> None:
     }
 
 
+def used(prompt: int, said: int) -> Reply:
+    """A server that counts tokens in its own way."""
+    usage = {"prompt_tokens": prompt, "completion_tokens": said}
+    choice = {"message": {"content": "x"}, "finish_reason": "stop"}
+    return Reply(json.dumps({"choices": [choice], "usage": usage}).encode())
+
+
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
@@ -91,6 +98,9 @@ def test_a_schema_is_enforced() -> None:
         (completion("I can't", finish="content_filter"), Completion("I can't", "refusal", 30, 10)),
         (completion(None, refusal="I won't."), Completion("I won't.", "refusal", 30, 10)),
         (completion("x", usage=False), Completion("x", "stop", 0, 0)),
+        (used(-5, 3), Completion("x", "stop", 0, 0)),
+        (used(True, 3), Completion("x", "stop", 0, 0)),
+        (used(10**400, 3), Completion("x", "stop", 0, 0)),
         (completion("half \ud83d emoji 😀"), Completion("half \ufffd emoji 😀", "stop", 30, 10)),
     ],
 )

@@ -9,6 +9,8 @@ from typing import Any, Literal, cast
 
 from cso.llm.chat import Completion, Message, Request
 
+MOST_TOKENS = 10**9  # of a call: a server that counts more is not believed
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -143,8 +145,11 @@ def _finish(reason: object, *, refused: bool) -> Literal["stop", "length", "refu
 
 
 def _tokens(usage: object) -> tuple[int, int]:
+    """Of the prompt and of what was said; 0 where a server tells nothing that can be."""
     match usage:
-        case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
+        case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)} if all(
+            0 <= count <= MOST_TOKENS and not isinstance(count, bool) for count in (prompt, completion)
+        ):
             return prompt, completion
         case _:
             return 0, 0
