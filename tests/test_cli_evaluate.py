@@ -259,9 +259,13 @@ def test_a_study_trains_each_variant_with_each_seed_once(run: Path, model: Path)
     assert again.stdout.count("holds this training already") == 8
     assert json.loads((run / "studies/volume/results.json").read_text()) == results
     assert "no random.jsonl" in cso("study", "ablation", run, *assignments).stderr
-    part = cso(*told, *assignments, "--variant", "CSO, 50%")
+    more = ("study", "volume", run, "--seeds", "3", *SMALL, "--set", "evaluate.choose=score", *assignments)
+    part = cso(*more, "--variant", "CSO, 50%")
     assert part.returncode == 0, part.stderr
-    assert list(json.loads((run / "studies/volume/results.json").read_text())["variants"]) == ["base", "CSO, 50%"]
+    trainings = json.loads((run / "studies/volume/results.json").read_text())["variants"]
+    assert {name: row["trainings"] for name, row in trainings.items()} == {"base": 1, "CSO, 50%": 3}
+    assert cso(*told, *assignments, "--variant", "CSO, 50%").returncode == 0
+    assert json.loads((run / "studies/volume/results.json").read_text()) == results, "what is there is shown as well"
     refused = cso(*told, *assignments, "--variant", "SFT").stderr
     assert "--variant: the study volume has CSO, 25%; CSO, 50%; CSO, 75%; CSO, 100%; found SFT" in " ".join(
         refused.split()

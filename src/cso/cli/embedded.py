@@ -6,12 +6,13 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from filelock import FileLock
 from rich.console import Console
 
 from cso.cli.extract import extract_command
 from cso.cli.options import assignment
 from cso.cli.search import search
-from cso.cli.variants import Variant, preferences, random, variant
+from cso.cli.variants import Variant, cso_random, variant
 from cso.corpora import read_corpus
 from cso.corpora.jsonl import write_dialogues
 from cso.corpus_cast import STAND_IN_NOTICE, World
@@ -25,6 +26,7 @@ LEANING = (1.5, 0.5, 0.0, 1.0)  # of the base's supporters, to the first strateg
 EPOCHS = 3  # of the base: after one it knows little but the turn's number and the strategies so far
 WANDER = 0.1  # share of the base's turns with a strategy drawn evenly
 CONTRASTED = 25  # iterations of a search with contrasts: with them about four fifths of the calls of 100 without
+OTHERS = frozenset({"CSO, judge_selected", "CSO, contrast"})  # variants that learn from other runs than the study's
 BOTH = "train.parameters.sft_weight=4"  # of a mean over tokens, so a tag's share in it is small
 STRATEGY = "train.target=strategy"
 SETTINGS = (
@@ -39,10 +41,14 @@ SETTINGS = (
 class Laboratory:
     """What a study of the simulated world needs besides its run."""
 
-    bases: Path  # models that training begins from, one for each seed; named by what they are made of
+    bases: Path  # models that training begins from, one for each seed; told apart by what shapes them
     held_out: Path  # dialogues
     judge_selected: Path  # a run on the same seeds, with search.judge_selected
     contrast: Path  # another, of fewer iterations and with contrasts: fewer calls in all
+
+    def others(self) -> list[tuple[str, Path]]:
+        """What is trained on other runs than the study's own, by name."""
+        return [(f"CSO, {place.name}", place) for place in (self.judge_selected, self.contrast)]
 
     def begin(self, screen: Console, seed: int) -> str:
         """What has a training with `seed` begin from the base of that seed, which is made where it is not there yet.
@@ -50,8 +56,10 @@ class Laboratory:
         How biased a base comes out differs from one to the next, so that one alone would tell little of others.
         """
         base = self.bases / f"{seed}"
-        if not base.exists():
-            _make_base(screen, base, seed)
+        self.bases.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.bases / "lock"):  # other studies in the same world begin from them as well
+            if not base.exists():
+                _make_base(screen, base, seed)
         return assignment("train.model.name", base)
 
 
@@ -64,7 +72,9 @@ def prepare(screen: Console, folder: Path, said: list[str], *, also: bool = True
     supporter follows the world's best strategy; bases learn from biased ones.
     """
     made = folder.parent / f"{folder.name}-world"
-    told = hashlib.sha256(repr((BASE, LEANING, WANDER, EPOCHS)).encode()).hexdigest()[:8]
+    from cso.train.tiny import VERSION  # here, because it takes seconds to import
+
+    told = hashlib.sha256(repr((VERSION, BASE, LEANING, WANDER, EPOCHS)).encode()).hexdigest()[:8]
     laboratory = Laboratory(made / f"bases-{told}", made / "test.jsonl", made / "judge_selected", made / "contrast")
     seeds = made / "seeds.jsonl"
     esc8 = load_taxonomy("esc8")
@@ -97,21 +107,21 @@ def grow(seeds: Path, place: Path, said: list[str], *, random: bool = False, con
 def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
     """SFT, each objective on the pairs evened out by weights, strategies alone, and DPO on other pairs.
 
-    And controls: SFT on what the pairs prefer, as evened out as they are, and ESC-Pro-Random by what does best.
+    And controls: SFT on what the pairs prefer, each reply with the mean of its pairs' weights, and ESC-Pro-Random by
+    ORPO. Without the runs with judge_selected and with contrasts, what is trained on those is left out.
     """
-    sft, cso, drawn = variant(run, "SFT", "sft"), variant(run, "CSO", "dpo"), random(run, "dpo")
+    sft, cso, drawn = variant(run, "SFT", "sft"), variant(run, "CSO", "dpo"), cso_random(run, "dpo")
     return [
         sft,
         cso,
         drawn,
         *(variant(run, f"CSO, {objective.upper()}", objective) for objective in ("ipo", "simpo", "orpo", "kto")),
         replace(drawn, name="CSO-Random, ORPO", objective="orpo"),
-        replace(sft, name="SFT, balanced", source=cso.source),
+        replace(sft, name="SFT, chosen", source=cso.source),
         replace(cso, name="CSO, DPO + SFT", said=(BOTH,)),
         *(replace(each, name=f"{each.name}, strategy", said=(STRATEGY,)) for each in (sft, cso, drawn)),
-        replace(cso, name="CSO, judge_selected", source=preferences(Run.open(laboratory.judge_selected), "dpo")),
-        replace(cso, name="CSO, contrast", source=preferences(Run.open(laboratory.contrast), "dpo")),
         replace(cso, name="CSO, not balanced", weighted=False),
+        *(variant(Run.open(place), name, "dpo") for name, place in laboratory.others() if place.exists()),
     ]
 
 

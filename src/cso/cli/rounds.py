@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cso.cli.embedded import SETTINGS, grow
 from cso.cli.options import assignment
-from cso.cli.variants import Variant, preferences, trained_in, variant
+from cso.cli.variants import Variant, trained_in, variant
 from cso.corpora.jsonl import write_dialogues
 from cso.files import read_jsonl
 from cso.store import OtherRun, Run
@@ -55,7 +55,7 @@ class Rounds:
         guided = [assignment("cast.policy.model", model), "cast.policy.plays=[strategist]"]
         self._grow(again, [*SETTINGS, *self._shaping, *guided])
         self._say_calls(again, frozenset(each.id for each in second))
-        yield Variant("Two rounds", "dpo", preferences(Run.open(again), "dpo"), said=later)
+        yield replace(variant(Run.open(again), "Two rounds", "dpo"), said=later)
 
     def _grow(self, again: Path, said: list[str]) -> None:
         """The second half of the trees, guided; as in round 1, the random pairs too, so that calls can be compared."""

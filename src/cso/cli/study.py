@@ -28,6 +28,11 @@ from cso.files import locked, write_json, write_text
 from cso.settings import Settings, TrainSettings, load_settings
 from cso.store import Run, file_name
 
+WHAT = (
+    "main: SFT, CSO and prompting (Table 2); ablation: with ESC-Pro-Random (Table 4); volume: shares of the data "
+    "(Figure 4); objectives: all six (Tables 9-11); embedded: in a simulated world, made in RUN; rounds: whether, in "
+    "that world, a second round is worth its calls."
+)
 Name = Literal["main", "ablation", "volume", "objectives", "embedded", "rounds"]
 SIMULATED = ("embedded", "rounds")  # in a world that is made for the study
 Found = Mapping[str, Sequence[Sequence[Answer]]]  # by variant, then by training
@@ -39,11 +44,7 @@ BASELINES = ("direct-refine", "self-refine", "example")  # by prompting, of Tabl
 def study_command(
     name: Annotated[
         Name,
-        typer.Argument(
-            help="main: SFT, CSO and prompting (Table 2); ablation: with ESC-Pro-Random (Table 4); volume: shares of "
-            "the data (Figure 4); objectives: all six (Tables 9-11); embedded: in a simulated world, made in RUN; "
-            "rounds: whether, in that world, a second round is worth its calls."
-        ),
+        typer.Argument(help=WHAT),
     ],
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run with preferences.")],
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each variant, with seeds from 0 on.")] = 3,
@@ -51,7 +52,7 @@ def study_command(
         str | None, typer.Option(help="Held-out dialogues: `bundled:test` (if not given), or a file.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--variant", help="Only this one, as the table names it; repeat it for more.")
+        list[str] | None, typer.Option("--variant", help="Train only this, as the table names it; repeat it for more.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Training settings by name, see `cso recipes`.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Train anew what was trained otherwise.")] = False,
@@ -62,12 +63,13 @@ def study_command(
     screen = console()
     need("`cso study`", ("torch", "transformers", "accelerate", "peft"))
     said = list(set_ or [])
-    _check(name, corpus, config, only)
-    corpora = {"": corpus or "bundled:test"}
-    laboratory = embedded.prepare(screen, run_folder, said, also=name == "embedded") if name in SIMULATED else None
-    if laboratory is not None:
-        said = [*embedded.SETTINGS, *said]
-        recipe, corpora = recipe or "tiny", {"": str(laboratory.held_out), "-bundled": "bundled:test"}
+    _check(name, corpus, config, said, only)
+    corpora, laboratory = {"": corpus or "bundled:test"}, None
+    if name in SIMULATED:
+        also = name == "embedded" and (not only or not embedded.OTHERS.isdisjoint(only))
+        laboratory = embedded.prepare(screen, run_folder, said, also=also)
+        said, recipe = [*embedded.SETTINGS, *said], recipe or "tiny"
+        corpora = {"": str(laboratory.held_out), "-bundled": "bundled:test"}
     run = Run.open(run_folder)
     settings = load_settings(config, said, base=run.settings)
     folder = run_folder / "studies" / name
@@ -81,13 +83,15 @@ def study_command(
     once = None if name == "rounds" else _variants(name, run, settings, laboratory, only)
     variants = once or Rounds(screen, run, folder, told(*study.begin(0)).tokens, said, restart=restart).variants
     with locked(study.folder):
-        found = study.found(variants, range(seeds), prompting=name == "main", restart=restart)
+        found = study.found(variants, range(seeds), only=only, prompting=name == "main", restart=restart)
     for place, each in corpora.items():
         _show(screen, study.folder / f"results{place}.json", f"{name}, {Path(each).name}", found[place], run, settings)
 
 
-def _check(name: Name, corpus: str | None, config: Path | None, only: list[str] | None) -> None:
+def _check(name: Name, corpus: str | None, config: Path | None, said: list[str], only: list[str] | None) -> None:
     """Raises InputError for what a study makes itself, and for a part of what has none."""
+    if name in SIMULATED and any(each.startswith("train.model.name=") for each in said):
+        raise InputError(f"--set train.model.name: the study {name} makes the bases that it begins from; leave it out")
     if name == "rounds" and only:
         raise InputError("--variant: what the study rounds trains builds on one another; leave it out")
     if name in SIMULATED and corpus is not None:
@@ -99,13 +103,18 @@ def _check(name: Name, corpus: str | None, config: Path | None, only: list[str] 
 def _variants(
     name: Name, run: Run, settings: Settings, laboratory: embedded.Laboratory | None, only: list[str] | None
 ) -> VariantsOf:
-    """The same ones whatever the seed, in their order. Raises InputError for a name in `only` that none has."""
+    """The same ones whatever the seed.
+
+    Raises InputError for a name in `only` that none has, and where there are no preferences for what is asked for.
+    """
     found = embedded.variants(run, laboratory) if laboratory else variants_of(name, run, settings)
     names = [variant.name for variant in found]
     if unknown := [each for each in only or () if each not in names]:
         raise InputError(f"--variant: the study {name} has {'; '.join(names)}; found {'; '.join(unknown)}")
-    chosen = [variant for variant in found if not only or variant.name in only]
-    return lambda seed: chosen
+    for each in found:
+        if not only or each.name in only:
+            each.require()
+    return lambda seed: found
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +134,16 @@ class _Study:
         return () if self.laboratory is None else (self.laboratory.begin(self.screen, seed),)
 
     def found(
-        self, variants: VariantsOf, seeds: Sequence[int], *, prompting: bool, restart: bool
+        self, variants: VariantsOf, seeds: Sequence[int], *, only: list[str] | None, prompting: bool, restart: bool
     ) -> dict[str, dict[str, list[list[Answer]]]]:
-        """By corpus and variant, the answers of each training; of each base, and in Table 2 of prompting it."""
+        """By corpus and variant, the answers of each training; of each base, and in Table 2 of prompting it.
+
+        Of variants that `only` leaves out, those whose trainings are all there.
+        """
         bases = list(dict.fromkeys(self.told(*self.begin(seed)).model.name for seed in seeds))
         base = bases[0]
-        names = ["base"] if len(bases) == 1 else [f"base-{Path(each).name}" for each in bases]
-        found = {
+        names = ["base"] if self.laboratory is None else [f"base-{Path(each).name}" for each in bases]
+        found: dict[str, dict[str, list[list[Answer]]]] = {
             place: {"base": [self._answers(each, name, place) for each, name in zip(bases, names, strict=True)]}
             for place in self.asked
         }
@@ -140,18 +152,26 @@ class _Study:
                 each[baseline] = [self._answers(base, baseline, place, baseline)]
         for seed in seeds:
             for variant in variants(seed):
-                model = self._trained(variant, seed, restart=restart)
+                asked = not only or variant.name in only
+                if (model := self._trained(variant, seed, asked=asked, restart=restart)) is None:
+                    continue
                 for place, each in found.items():
                     each.setdefault(variant.name, []).append(self._answers(str(model), model.name, place))
-        return found
+        return {
+            place: {name: each[name] for name in each if name in ("base", *BASELINES) or len(each[name]) == len(seeds)}
+            for place, each in found.items()
+        }
 
-    def _trained(self, variant: Variant, seed: int, *, restart: bool) -> Path:
-        """The model of one training, which is done only where it is not there yet."""
+    def _trained(self, variant: Variant, seed: int, *, asked: bool, restart: bool) -> Path | None:
+        """The model of one training, which is done only where it is not there yet; None where it was not `asked` for
+        and is not there."""
         from cso.train import train  # here, like the next, because they take seconds to import
-        from cso.train.identity import OtherTraining
+        from cso.train.identity import OtherTraining, is_done
 
         model = trained_in(self.folder, variant.name, seed)
         told = self.told(*self.begin(seed), f"train.objective={variant.objective}", f"train.seed={seed}", *variant.said)
+        if not asked and not (is_done(model) and variant.source.exists()):
+            return None
         self.screen.print(f"{variant.name}, seed {seed}")
         source = variant.source
         if (changed := variant.text()) is not None:
@@ -161,6 +181,8 @@ class _Study:
         try:
             train(source, model, told, taxonomy=self.run.taxonomy, say=self.screen.print)
         except OtherTraining:
+            if not asked:
+                return None
             if not restart:
                 raise
             train(source, model, told, taxonomy=self.run.taxonomy, restart=True, say=self.screen.print)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cso.errors import InputError
@@ -26,6 +26,12 @@ class Variant:
     weighted: bool = True
     dialogues: frozenset[str] | None = None  # ids; None: all
     said: tuple[str, ...] = ()  # settings of its own
+    maker: str = ""  # the command that makes the file
+
+    def require(self) -> None:
+        """Raises InputError where the run lacks the preferences for it."""
+        if not self.source.exists():
+            raise InputError(f"{self.source.parent}: no {self.source.name}; `{self.maker}` makes it")
 
     def text(self) -> str | None:
         """What the file holds for this variant; None where that is the file itself. Raises InputError."""
@@ -48,16 +54,16 @@ def trained_in(study: Path, name: str, seed: int) -> Path:
 
 
 def variants_of(name: str, run: Run, settings: Settings) -> list[Variant]:
-    """What a study of the paper trains. Raises InputError where the run lacks the preferences for it."""
+    """What a study of the paper trains."""
     chosen = settings.train.objective if settings.train.objective != "sft" else "dpo"
     match name:
         case "main":
             return [variant(run, "SFT", "sft"), variant(run, "CSO", chosen)]
         case "ablation":
-            return [variant(run, "SFT", "sft"), random(run, chosen), variant(run, "CSO", chosen)]
+            return [variant(run, "SFT", "sft"), cso_random(run, chosen), variant(run, "CSO", chosen)]
         case "volume":
-            source = preferences(run, chosen)
-            return [Variant(f"CSO, {share:.0%}", chosen, source, share) for share in SHARES]
+            whole = variant(run, "CSO", chosen)
+            return [replace(whole, name=f"CSO, {share:.0%}", share=share) for share in SHARES]
         case "objectives":
             return [variant(run, objective.upper(), objective) for objective in OBJECTIVES]
         case _:
@@ -65,22 +71,17 @@ def variants_of(name: str, run: Run, settings: Settings) -> list[Variant]:
 
 
 def variant(run: Run, name: str, objective: Objective) -> Variant:
-    return Variant(name, objective, preferences(run, objective))
+    return Variant(name, objective, run.view(objective), maker=f"cso extract {run.folder}")
 
 
-def random(run: Run, objective: Objective) -> Variant:
+def cso_random(run: Run, objective: Objective) -> Variant:
     """CSO on ESC-Pro-Random."""
-    return Variant(
-        "CSO-Random", objective, _existing(run.preferences / "random.jsonl", f"cso extract {run.folder} --random")
-    )
+    source = run.preferences / "random.jsonl"
+    return Variant("CSO-Random", objective, source, maker=f"cso extract {run.folder} --random")
 
 
 def preferences(run: Run, objective: Objective) -> Path:
     """The view of the run's preferences that an objective takes. Raises InputError."""
-    return _existing(run.view(objective), f"cso extract {run.folder}")
-
-
-def _existing(path: Path, command: str) -> Path:
-    if not path.exists():
-        raise InputError(f"{path.parent}: no {path.name}; `{command}` makes it")
-    return path
+    whole = variant(run, objective, objective)
+    whole.require()
+    return whole.source
