@@ -185,8 +185,8 @@ def test_attention_that_flex_attention_cannot_compute_is_refused(model: Path, pa
     assert not can_attend(LlamaForCausalLM(LlamaConfig(**WIDER, attention_dropout=0.1)))
     with pytest.raises(InputError, match="flex_attention"):
         train(pairs, tmp_path / "out", told)
+    query = torch.zeros(1, 2, 128, 16)
     with pytest.raises(TypeError, match="BlockMask"):  # or it would see what comes later
-        query = torch.zeros(1, 2, 128, 16)
         flex.attend(torch.nn.Module(), query, query, query, None, scaling=1.0)
 
 

@@ -46,10 +46,11 @@ def tag(strategy: str) -> str:
     return f"({strategy})"
 
 
-def opening(text: str) -> str | None:
-    """The tag that a reply opens with, as `tag` writes it; None where it opens with none."""
+def opening(text: str, taxonomy: Taxonomy | None = None) -> str | None:
+    """The tag that a reply opens with, as `tag` writes it; None where it opens with none, or none of `taxonomy`."""
     found = _TAG.match(text)
-    return tag(found["label"].strip()) if found else None
+    strategy = found and (taxonomy.read(found["label"]) if taxonomy else found["label"].strip())
+    return tag(strategy) if strategy else None
 
 
 def read_reply(text: str, taxonomy: Taxonomy) -> tuple[str | None, str]:
