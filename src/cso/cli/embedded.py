@@ -107,17 +107,19 @@ def grow(seeds: Path, place: Path, said: list[str], *, random: bool = False, con
 def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
     """SFT, each objective on the pairs evened out by weights, strategies alone, and DPO on other pairs.
 
-    And controls: SFT on what the pairs prefer, each reply with the mean of its pairs' weights, and ESC-Pro-Random by
-    ORPO. Without the runs with judge_selected and with contrasts, what is trained on those is left out.
+    And controls: SFT on what the pairs choose, each reply with the mean of its pairs' weights or with none, and
+    ESC-Pro-Random by ORPO. Without the runs with judge_selected and with contrasts, what is trained on those is left out.
     """
     sft, cso, drawn = variant(run, "SFT", "sft"), variant(run, "CSO", "dpo"), cso_random(run, "dpo")
+    chosen = replace(sft, name="SFT, chosen", source=cso.source)
     return [
         sft,
         cso,
         drawn,
         *(variant(run, f"CSO, {objective.upper()}", objective) for objective in ("ipo", "simpo", "orpo", "kto")),
         replace(drawn, name="CSO-Random, ORPO", objective="orpo"),
-        replace(sft, name="SFT, chosen", source=cso.source),
+        chosen,
+        replace(chosen, name="SFT, chosen, not balanced", weighted=False),
         replace(cso, name="CSO, DPO + SFT", said=(BOTH,)),
         *(replace(each, name=f"{each.name}, strategy", said=(STRATEGY,)) for each in (sft, cso, drawn)),
         replace(cso, name="CSO, not balanced", weighted=False),

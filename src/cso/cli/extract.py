@@ -33,7 +33,10 @@ def extract_command(
         bool, typer.Option("--judge", help="Ask the judge for the own-turn ratings that replies of pairs lack.")
     ] = False,
     random: Annotated[
-        bool, typer.Option("--random", help="Also make ESC-Pro-Random: each chosen reply against a random strategy's.")
+        bool,
+        typer.Option(
+            "--random", help="Also make ESC-Pro-Random: each reply of a valid path against a random strategy's."
+        ),
     ] = False,
     contrast: Annotated[
         bool,
