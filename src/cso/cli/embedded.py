@@ -108,7 +108,7 @@ def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
     """SFT, each objective on the pairs evened out by weights, strategies alone, and DPO on other pairs.
 
     And controls: SFT on what the pairs choose, each reply with the mean of its pairs' weights or with none, and
-    ESC-Pro-Random by ORPO. Without the runs with judge_selected and with contrasts, what is trained on those is left out.
+    ESC-Pro-Random by ORPO. Where the runs with judge_selected and with contrasts are not there, theirs are left out.
     """
     sft, cso, drawn = variant(run, "SFT", "sft"), variant(run, "CSO", "dpo"), cso_random(run, "dpo")
     chosen = replace(sft, name="SFT, chosen", source=cso.source)
