@@ -306,7 +306,7 @@ def test_the_study_of_rounds_spends_on_two_what_it_spends_on_one(
 
 def test_each_seed_of_a_simulated_study_has_a_base_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "BASE", 4)
-    laboratory = embedded.Laboratory(tmp_path, tmp_path, tmp_path, tmp_path)
+    laboratory = embedded.Laboratory(tmp_path, tmp_path, tmp_path, {})
     said = [laboratory.begin(console(), seed) for seed in (0, 1, 0)]
     assert said == [f'train.model.name="{tmp_path / name}"' for name in ("0", "1", "0")]
     assert furthest(weights(tmp_path / "0"), weights(tmp_path / "1")) > 0

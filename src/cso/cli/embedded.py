@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from cso.cli.extract import extract_command
 from cso.cli.options import assignment
 from cso.cli.search import search
-from cso.cli.variants import Variant, cso_random, variant
+from cso.cli.variants import TITLES, Variant, cso_random, variant
 from cso.corpora import read_corpus
 from cso.corpora.jsonl import write_dialogues
 from cso.corpus_cast import STAND_IN_NOTICE, World
@@ -26,7 +27,7 @@ LEANING = (1.5, 0.5, 0.0, 1.0)  # of the base's supporters, to the first strateg
 EPOCHS = 3  # of the base: after one it knows little but the turn's number and the strategies so far
 WANDER = 0.1  # share of the base's turns with a strategy drawn evenly
 CONTRASTED = 25  # iterations of a search with contrasts: with them about four fifths of the calls of 100 without
-OTHERS = frozenset({"CSO, judge_selected", "CSO, contrast"})  # variants that learn from other runs than the study's
+JUDGE_SELECTED, CONTRAST = "CSO, judge_selected", "CSO, contrast"  # variants that learn from runs of their own
 BOTH = "train.parameters.sft_weight=4"  # of a mean over tokens, so a tag's share in it is small
 STRATEGY = "train.target=strategy"
 SETTINGS = (
@@ -39,16 +40,22 @@ SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Laboratory:
-    """What a study of the simulated world needs besides its run."""
+    """Where a study of the simulated world has what it needs besides its run."""
 
     bases: Path  # models that training begins from, one for each seed; told apart by what shapes them
     held_out: Path  # dialogues
-    judge_selected: Path  # a run on the same seeds, with search.judge_selected
-    contrast: Path  # another, of fewer iterations and with contrasts: fewer calls in all
+    seeds: Path  # dialogues
+    others: Mapping[str, Path]  # runs on the same seeds that some variants learn from, by the variant's name
 
-    def others(self) -> list[tuple[str, Path]]:
-        """What is trained on other runs than the study's own, by name."""
-        return [(f"CSO, {place.name}", place) for place in (self.judge_selected, self.contrast)]
+    @classmethod
+    def beside(cls, folder: Path) -> Laboratory:
+        """That of the run in `folder`."""
+        from cso.train.tiny import VERSION  # here, because it takes seconds to import
+
+        told = hashlib.sha256(repr((VERSION, BASE, LEANING, WANDER, EPOCHS)).encode()).hexdigest()[:8]
+        made = folder.parent / f"{folder.name}-world"
+        others = {JUDGE_SELECTED: made / "judge_selected", CONTRAST: made / "contrast"}
+        return cls(made / f"bases-{told}", made / "test.jsonl", made / "seeds.jsonl", others)
 
     def begin(self, screen: Console, seed: int) -> str:
         """What has a training with `seed` begin from the base of that seed, which is made where it is not there yet.
@@ -63,34 +70,32 @@ class Laboratory:
         return assignment("train.model.name", base)
 
 
-def prepare(screen: Console, folder: Path, said: list[str], *, also: bool = True) -> Laboratory:
-    """Make the run in `folder` with trees and preferences, and what else is needed beside it; what is there stays.
+def prepare(
+    screen: Console, folder: Path, laboratory: Laboratory, said: list[str], others: Collection[str] = ()
+) -> None:
+    """Make the run in `folder` with trees and preferences, and the dialogues of `laboratory`; what is there stays.
 
-    `also`: the runs with judge_selected and with contrasts.
+    `others`: the variants with runs of their own whose runs are made too: JUDGE_SELECTED, whose search rates what it
+    selects, and CONTRAST, of fewer iterations and with contrasts, which takes fewer calls in all.
 
     Seeds begin as dialogues of the bundled train part, the held-out ones as those of the test part. In both the
     supporter follows the world's best strategy; bases learn from biased ones.
     """
-    made = folder.parent / f"{folder.name}-world"
-    from cso.train.tiny import VERSION  # here, because it takes seconds to import
-
-    told = hashlib.sha256(repr((VERSION, BASE, LEANING, WANDER, EPOCHS)).encode()).hexdigest()[:8]
-    laboratory = Laboratory(made / f"bases-{told}", made / "test.jsonl", made / "judge_selected", made / "contrast")
-    seeds = made / "seeds.jsonl"
     esc8 = load_taxonomy("esc8")
     train, test = (read_corpus(part, esc8).dialogues for part in ("bundled", "bundled:test"))
     if not laboratory.held_out.exists():
         screen.print(STAND_IN_NOTICE)
         world = World.fit(train, esc8)
-        write_dialogues(simulate(world, train, esc8, count=SEEDS, seed=2, prefix="seed"), seeds)
+        write_dialogues(simulate(world, train, esc8, count=SEEDS, seed=2, prefix="seed"), laboratory.seeds)
         write_dialogues(simulate(world, test, esc8, count=TEST, seed=4, prefix="test"), laboratory.held_out)
     shaping = [*SETTINGS, *(each for each in said if each.startswith(("search.", "extract.")))]
-    grow(seeds, folder, shaping, random=True)
-    if also:
+    grow(laboratory.seeds, folder, shaping, random=True)
+    if JUDGE_SELECTED in others:
+        grow(laboratory.seeds, laboratory.others[JUDGE_SELECTED], [*shaping, "search.judge_selected=true"])
+    if CONTRAST in others:
         few = min(CONTRASTED, load_settings(None, shaping).search.iterations)
-        grow(seeds, laboratory.judge_selected, [*shaping, "search.judge_selected=true"])
-        grow(seeds, laboratory.contrast, [*shaping, f"search.iterations={few}"], contrast=True)
-    return laboratory
+        fewer = [*shaping, f"search.iterations={few}"]
+        grow(laboratory.seeds, laboratory.others[CONTRAST], fewer, contrast=True)
 
 
 def grow(seeds: Path, place: Path, said: list[str], *, random: bool = False, contrast: bool = False) -> None:
@@ -108,7 +113,7 @@ def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
     """SFT, each objective on the pairs evened out by weights, strategies alone, and DPO on other pairs.
 
     And controls: SFT on what the pairs choose, each reply with the mean of its pairs' weights or with none, and
-    ESC-Pro-Random by ORPO. Where the runs with judge_selected and with contrasts are not there, theirs are left out.
+    ESC-Pro-Random by ORPO.
     """
     sft, cso, drawn = variant(run, "SFT", "sft"), variant(run, "CSO", "dpo"), cso_random(run, "dpo")
     chosen = replace(sft, name="SFT, chosen", source=cso.source)
@@ -116,14 +121,14 @@ def variants(run: Run, laboratory: Laboratory) -> list[Variant]:
         sft,
         cso,
         drawn,
-        *(variant(run, f"CSO, {objective.upper()}", objective) for objective in ("ipo", "simpo", "orpo", "kto")),
+        *(variant(run, f"CSO, {title}", TITLES[title]) for title in ("IPO", "SimPO", "ORPO", "KTO")),
         replace(drawn, name="CSO-Random, ORPO", objective="orpo"),
         chosen,
         replace(chosen, name="SFT, chosen, not balanced", weighted=False),
         replace(cso, name="CSO, DPO + SFT", said=(BOTH,)),
         *(replace(each, name=f"{each.name}, strategy", said=(STRATEGY,)) for each in (sft, cso, drawn)),
         replace(cso, name="CSO, not balanced", weighted=False),
-        *(variant(Run.open(place), name, "dpo") for name, place in laboratory.others() if place.exists()),
+        *(variant(Run(place, run.settings, run.taxonomy), name, "dpo") for name, place in laboratory.others.items()),
     ]
 
 

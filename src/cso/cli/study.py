@@ -27,6 +27,7 @@ from cso.evaluate.scores import bias, macro_f1, silent, weighted_f1
 from cso.files import locked, write_json, write_text
 from cso.settings import Settings, TrainSettings, load_settings
 from cso.store import Run, file_name
+from cso.taxonomy import load_taxonomy
 
 WHAT = (
     "main: SFT, CSO and prompting (Table 2); ablation: with ESC-Pro-Random (Table 4); volume: shares of the data "
@@ -66,8 +67,7 @@ def study_command(
     _check(name, corpus, config, said, only)
     corpora, laboratory = {"": corpus or "bundled:test"}, None
     if name in SIMULATED:
-        also = name == "embedded" and (not only or not embedded.OTHERS.isdisjoint(only))
-        laboratory = embedded.prepare(screen, run_folder, said, also=also)
+        laboratory = _prepared(screen, name, run_folder, said, only)
         said, recipe = [*embedded.SETTINGS, *said], recipe or "tiny"
         corpora = {"": str(laboratory.held_out), "-bundled": "bundled:test"}
     run = Run.open(run_folder)
@@ -100,6 +100,26 @@ def _check(name: Name, corpus: str | None, config: Path | None, said: list[str],
         raise InputError(f"--config: the study {name} has settings of its own; change some of them by --set")
 
 
+def _prepared(
+    screen: Console, name: Name, run_folder: Path, said: list[str], only: list[str] | None
+) -> embedded.Laboratory:
+    """The simulated world, its run, and what else those in `only` need. Raises InputError for one there is none of."""
+    laboratory = embedded.Laboratory.beside(run_folder)
+    if name == "rounds":
+        embedded.prepare(screen, run_folder, laboratory, said)
+        return laboratory
+    run = Run(run_folder, load_settings(None, said), load_taxonomy("esc8"))  # as it will be
+    offered = [variant.name for variant in embedded.variants(run, laboratory)]
+    _check_names(name, offered, only)
+    embedded.prepare(screen, run_folder, laboratory, said, only or offered)
+    return laboratory
+
+
+def _check_names(name: Name, offered: Sequence[str], only: list[str] | None) -> None:
+    if unknown := [each for each in only or () if each not in offered]:
+        raise InputError(f"--variant: the study {name} has {'; '.join(offered)}; found {'; '.join(unknown)}")
+
+
 def _variants(
     name: Name, run: Run, settings: Settings, laboratory: embedded.Laboratory | None, only: list[str] | None
 ) -> VariantsOf:
@@ -108,9 +128,7 @@ def _variants(
     Raises InputError for a name in `only` that none has, and where there are no preferences for what is asked for.
     """
     found = embedded.variants(run, laboratory) if laboratory else variants_of(name, run, settings)
-    names = [variant.name for variant in found]
-    if unknown := [each for each in only or () if each not in names]:
-        raise InputError(f"--variant: the study {name} has {'; '.join(names)}; found {'; '.join(unknown)}")
+    _check_names(name, [variant.name for variant in found], only)
     for each in found:
         if not only or each.name in only:
             each.require()
@@ -152,8 +170,11 @@ class _Study:
                 each[baseline] = [self._answers(base, baseline, place, baseline)]
         for seed in seeds:
             for variant in variants(seed):
-                asked = not only or variant.name in only
-                if (model := self._trained(variant, seed, asked=asked, restart=restart)) is None:
+                if only and variant.name not in only:
+                    model = self._there(variant, seed)
+                else:
+                    model = self._trained(variant, seed, restart=restart)
+                if model is None:
                     continue
                 for place, each in found.items():
                     each.setdefault(variant.name, []).append(self._answers(str(model), model.name, place))
@@ -162,16 +183,13 @@ class _Study:
             for place, each in found.items()
         }
 
-    def _trained(self, variant: Variant, seed: int, *, asked: bool, restart: bool) -> Path | None:
-        """The model of one training, which is done only where it is not there yet; None where it was not `asked` for
-        and is not there."""
+    def _trained(self, variant: Variant, seed: int, *, restart: bool) -> Path:
+        """The model of one training, which is done only where it is not there yet. Raises OtherTraining."""
         from cso.train import train  # here, like the next, because they take seconds to import
-        from cso.train.identity import OtherTraining, is_done
+        from cso.train.identity import OtherTraining
 
         model = trained_in(self.folder, variant.name, seed)
         told = self.told(*self.begin(seed), f"train.objective={variant.objective}", f"train.seed={seed}", *variant.said)
-        if not asked and not (is_done(model) and variant.source.exists()):
-            return None
         self.screen.print(f"{variant.name}, seed {seed}")
         source = variant.source
         if (changed := variant.text()) is not None:
@@ -181,12 +199,21 @@ class _Study:
         try:
             train(source, model, told, taxonomy=self.run.taxonomy, say=self.screen.print)
         except OtherTraining:
-            if not asked:
-                return None
             if not restart:
                 raise
             train(source, model, told, taxonomy=self.run.taxonomy, restart=True, say=self.screen.print)
         return model
+
+    def _there(self, variant: Variant, seed: int) -> Path | None:
+        """The model of a training that nobody asked for; None where it is not there, or was trained otherwise."""
+        from cso.train.identity import OtherTraining, is_done
+
+        if not (is_done(trained_in(self.folder, variant.name, seed)) and variant.source.exists()):
+            return None
+        try:
+            return self._trained(variant, seed, restart=False)
+        except OtherTraining:
+            return None
 
     def _answers(self, model: str, name: str, place: str, baseline: str = "plain") -> list[Answer]:
         evaluate = self.settings.evaluate.model_copy(update={"baseline": baseline})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,14 @@ from cso.files import read_jsonl
 from cso.settings import Objective, Settings
 from cso.store import Run, file_name
 
-OBJECTIVES: tuple[Objective, ...] = ("sft", "dpo", "ipo", "simpo", "orpo", "kto")  # Tables 9 to 11
+TITLES: Mapping[str, Objective] = {  # as Tables 9 to 11 name them
+    "SFT": "sft",
+    "DPO": "dpo",
+    "IPO": "ipo",
+    "SimPO": "simpo",
+    "ORPO": "orpo",
+    "KTO": "kto",
+}
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the dialogues, Figure 4
 
 
@@ -65,7 +73,7 @@ def variants_of(name: str, run: Run, settings: Settings) -> list[Variant]:
             whole = variant(run, "CSO", chosen)
             return [replace(whole, name=f"CSO, {share:.0%}", share=share) for share in SHARES]
         case "objectives":
-            return [variant(run, objective.upper(), objective) for objective in OBJECTIVES]
+            return [variant(run, title, objective) for title, objective in TITLES.items()]
         case _:
             raise ValueError(name)
 
