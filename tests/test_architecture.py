@@ -171,6 +171,13 @@ def test_import_cso_loads_nothing_heavy() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_the_command_line_begins_without_what_only_some_commands_need() -> None:
+    slow = HEAVY - {"numpy", "pyarrow", "jinja2", "typer"}
+    code = f"import cso.cli.main, sys; print(sorted({slow!r} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
 def test_the_public_names_are_sorted_and_complete() -> None:
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}

@@ -20,7 +20,6 @@ from cso.evaluate.toxicity import Detector, Passage, Toxicity, toxicity
 from cso.files import locked, read_jsonl, write_json
 from cso.llm import Answers
 from cso.llm.endpoints import Endpoint
-from cso.llm.openai import OpenAIChat, OpenAIModeration
 from cso.settings import Settings, load_settings
 from cso.store import Run, file_name
 from cso.taxonomy import Taxonomy
@@ -92,10 +91,12 @@ async def _rated(
         case "moderation" | "guard":
             if model is None:
                 raise InputError("--backend guard: expected --model, the name that the endpoint serves it by")
+            from cso.llm.openai import OpenAIModeration  # here, because it takes a third of a second to import
+
             default = settings.cast.default
             price = (0.0, 0.0) if backend == "moderation" else default.price if default.model == model else None
             endpoint = Endpoint(base_url, default.api_key_env, price, settings.limits)
-            kind, detector = (OpenAIModeration, Moderation) if backend == "moderation" else (OpenAIChat, Guard)
+            kind, detector = (OpenAIModeration, Moderation) if backend == "moderation" else (None, Guard)
             async with endpoint.chat(model, Answers(folder / f"{backend}.jsonl"), backend, kind) as chat:
                 return await rated(detector(chat, model))
 

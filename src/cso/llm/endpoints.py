@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from cso.errors import InputError
 from cso.llm import vllm
@@ -14,10 +14,12 @@ from cso.llm.address import address_of
 from cso.llm.answers import Answers, RememberedChat
 from cso.llm.chat import Chat
 from cso.llm.limits import Budget, BudgetedChat, Limiter, Price
-from cso.llm.openai import OpenAIChat
 from cso.llm.prices import listed_price
 from cso.llm.retry import Patience
 from cso.settings import LimitSettings, checked_address
+
+if TYPE_CHECKING:
+    from cso.llm.openai import OpenAIChat
 
 
 class Endpoints:
@@ -26,7 +28,7 @@ class Endpoints:
     def __init__(self, *, patience: Patience, limiter: Limiter) -> None:
         self._patience = patience
         self._limiter = limiter
-        self._chats: dict[tuple[str | None, str | None, type[OpenAIChat]], OpenAIChat] = {}
+        self._chats: dict[tuple[str | None, str | None, type[OpenAIChat] | None], OpenAIChat] = {}
         self._in_process: Chat | None = None
 
     async def __aenter__(self) -> Self:
@@ -47,11 +49,13 @@ class Endpoints:
             self._in_process = vllm.VLLMChat(self._limiter)
         return self._in_process
 
-    def chat(self, base_url: str | None, key_env: str | None, kind: type[OpenAIChat] = OpenAIChat) -> OpenAIChat:
-        """Raises InputError as `OpenAIChat` does."""
+    def chat(self, base_url: str | None, key_env: str | None, kind: type[OpenAIChat] | None = None) -> OpenAIChat:
+        """`kind`: OpenAIChat unless told. Raises InputError as that does."""
+        from cso.llm.openai import OpenAIChat  # here, because it takes a third of a second to import
+
         place = (base_url, key_env, kind)
         if place not in self._chats:
-            self._chats[place] = kind(base_url, key_env, patience=self._patience, limiter=self._limiter)
+            self._chats[place] = (kind or OpenAIChat)(base_url, key_env, patience=self._patience, limiter=self._limiter)
         return self._chats[place]
 
 
@@ -96,7 +100,7 @@ class Endpoint:
 
     @asynccontextmanager
     async def chat(
-        self, model: str, answers: Answers, role: str, kind: type[OpenAIChat] = OpenAIChat
+        self, model: str, answers: Answers, role: str, kind: type[OpenAIChat] | None = None
     ) -> AsyncGenerator[Chat]:
         """A chat with one of its models that asks nothing that `answers` remembers of this address."""
         address = address_of(self.base_url)
