@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from cso.corpora import read_corpus
@@ -205,7 +206,12 @@ def llm_play(settings: Settings, taxonomy: Taxonomy, chats: Mapping[Role, Sequen
 
 def corpus_world(run: Run) -> World:
     """The embedded cast, of the dialogues that a run has without a model."""
-    return World.fit(embedded_dialogues(run), run.taxonomy)
+    return _world(tuple(embedded_dialogues(run)), run.taxonomy)
+
+
+@lru_cache(maxsize=1)  # a process may search, extract, and search again
+def _world(dialogues: tuple[Dialogue, ...], taxonomy: Taxonomy) -> World:
+    return World.fit(dialogues, taxonomy)
 
 
 def embedded_dialogues(run: Run) -> Sequence[Dialogue]:

@@ -53,7 +53,7 @@ class Taxonomy:
 
     name: str
     strategies: tuple[Strategy, ...]
-    maps: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    maps: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     overused: tuple[str, ...] = ()
     task: str = SUPPORT
     speakers: Speakers = Speakers()
