@@ -47,7 +47,9 @@ class Done(NamedTuple):
 
 def cso_here(*arguments: object, typed: str | None = None) -> Done:
     """The command in this process, where what takes seconds to import is there; a user's mistake as its one line."""
-    done = CliRunner().invoke(app, list(map(str, arguments)), input=typed, env={"COLUMNS": "200"})
+    done = CliRunner().invoke(
+        app, list(map(str, arguments)), input=typed, env={"COLUMNS": "200", "OPENAI_API_KEY": KEY}
+    )
     if isinstance(done.exception, CsoError):
         status = SPENT if isinstance(done.exception, BudgetSpent) else MISTAKE
         return Done(status, done.stdout, str(done.exception))

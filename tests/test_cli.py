@@ -14,14 +14,22 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from cli import KEY, answer, by_models, command, cso, cso_here, environment, questions, trees
+from cli import KEY, Done, answer, by_models, command, cso, cso_here, environment, questions, trees
 from server import Call, Reply, Server, completion, failure
 
 pytestmark = pytest.mark.slow
 
 
-def search(run: Path, base_url: str, *more: object, limit: int = 3, **said: Any) -> subprocess.CompletedProcess[str]:
-    return cso("search", "bundled", "--out", run, "--limit", limit, *by_models(base_url, **said), *more)
+def arguments(run: Path, base_url: str, *more: object, limit: int = 3, **said: Any) -> tuple[object, ...]:
+    return ("search", "bundled", "--out", run, "--limit", limit, *by_models(base_url, **said), *more)
+
+
+def search(run: Path, base_url: str, *more: object, limit: int = 3, **said: Any) -> Done:
+    return cso_here(*arguments(run, base_url, *more, limit=limit, **said))
+
+
+def search_apart(run: Path, base_url: str, *more: object, **said: Any) -> subprocess.CompletedProcess[str]:
+    return cso(*arguments(run, base_url, *more, **said))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +53,7 @@ def test_search_and_extract_on_the_embedded_cast(tmp_path: Path) -> None:
     wanted = {"id", "parent", "kind", "strategy", "prior", "q", "n", "closed", "gold", "supporter", "seeker", "rating"}
     assert all(set(node) == wanted for node in tree["nodes"])
     before = sum(path.read_bytes().count(b"\n") for path in (run / "answers").iterdir())
-    done = cso("extract", run, "--judge", "--random")
+    done = cso_here("extract", run, "--judge", "--random")
     assert done.returncode == 0, done.stderr
     assert sum(path.read_bytes().count(b"\n") for path in (run / "answers").iterdir()) > before
     rows = [json.loads(line) for line in (run / "preferences" / "pairs.jsonl").read_text().splitlines()]
@@ -61,14 +69,14 @@ def test_search_and_extract_on_the_embedded_cast(tmp_path: Path) -> None:
 
 def test_the_embedded_cast_grows_the_same_bytes_twice(tmp_path: Path) -> None:
     few = ("--limit", 3, "--set", "search.iterations=30")
-    for name in ("one", "two"):
-        assert cso("search", "bundled", "--out", tmp_path / name, *few).returncode == 0
+    for process, name in ((cso_here, "one"), (cso, "two")):
+        assert process("search", "bundled", "--out", tmp_path / name, *few).returncode == 0
     assert trees(tmp_path / "one") == trees(tmp_path / "two")
 
 
 def test_two_runs_and_speculation_grow_the_same_bytes(tmp_path: Path, plain: dict[str, bytes]) -> None:
     with Server(answer) as server:
-        assert search(tmp_path / "again", server.base_url).returncode == 0
+        assert search_apart(tmp_path / "again", server.base_url).returncode == 0
         assert search(tmp_path / "ahead", server.base_url, search__speculate=3).returncode == 0
     assert trees(tmp_path / "again") == plain
     assert trees(tmp_path / "ahead") == plain
@@ -80,8 +88,8 @@ def test_killed_and_resumed_the_trees_are_the_same_and_only_what_was_in_flight_i
     run = tmp_path / "run"
     with Server(lambda call: answer(call).after(0.01)) as server:
         for wanted in (20, 60, 100):
-            arguments = ("search", "bundled", "--out", run, "--limit", 3, *by_models(server.base_url))
-            with subprocess.Popen(command(*arguments), env=environment(), stdout=subprocess.DEVNULL) as process:
+            told = command(*arguments(run, server.base_url))
+            with subprocess.Popen(told, env=environment(), stdout=subprocess.DEVNULL) as process:
                 while len(server.calls) < wanted and process.poll() is None:
                     time.sleep(0.005)
                 process.send_signal(signal.SIGKILL)
@@ -102,10 +110,8 @@ def heed() -> None:
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, plain: dict[str, bytes]) -> None:
     run = tmp_path / "run"
     with Server(lambda call: answer(call).after(0.02)) as server:
-        arguments = ("search", "bundled", "--out", run, "--limit", 3, *by_models(server.base_url))
-        with subprocess.Popen(
-            command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=heed
-        ) as process:
+        told = command(*arguments(run, server.base_url))
+        with subprocess.Popen(told, env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
             while len(server.calls) < 30:
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)
@@ -154,7 +160,7 @@ def test_a_tree_that_fails_is_stored_with_its_reason_and_the_others_go_on(
         }
         assert search(run, server.base_url).returncode == 1
         assert len(server.calls) == asked  # the answers that could not be read are remembered too
-    done = cso("extract", run)
+    done = cso_here("extract", run)
     assert done.returncode == 0
     assert "left out, since its search failed: train-0001" in done.stdout
 
@@ -179,16 +185,16 @@ def test_a_budget_stops_the_run_and_a_higher_one_goes_on(
 def test_a_limit_of_calls_stops_the_embedded_cast_as_well(tmp_path: Path) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
     asked = ["search", "bundled", "--limit", 1, "--set", "search.iterations=2", "--out"]
-    stopped = cso(*asked, run, "--max-calls", 20)
+    stopped = cso_here(*asked, run, "--max-calls", 20)
     assert (stopped.returncode, stopped.stderr.count("limits.max_calls = 20 is reached")) == (3, 1)
     assert "20 calls" in stopped.stdout
     assert sum(path.read_bytes().count(b"\n") for path in (run / "answers").iterdir()) == 20
-    assert cso(*asked, run).returncode == cso(*asked, whole).returncode == 0
+    assert cso_here(*asked, run).returncode == cso_here(*asked, whole).returncode == 0
     assert trees(run) == trees(whole)
 
 
 def test_a_cost_limit_without_a_price_is_a_mistake(tmp_path: Path) -> None:
-    done = search(tmp_path / "run", "http://127.0.0.1:9/v1", "--max-cost", 1)
+    done = search_apart(tmp_path / "run", "http://127.0.0.1:9/v1", "--max-cost", 1)
     assert done.returncode == 2
     assert "the price of test-judge, test-seeker, test-strategist, test-supporter is not known" in done.stderr
     assert "trees grown" not in done.stdout  # nothing has begun
@@ -218,7 +224,7 @@ def test_a_dry_run_says_what_is_known_of_the_cost_and_what_the_search_would_lack
 
 
 def test_an_endpoint_that_is_down_is_told_in_seconds(tmp_path: Path) -> None:
-    done = search(tmp_path / "run", "http://127.0.0.1:9/v1")
+    done = search_apart(tmp_path / "run", "http://127.0.0.1:9/v1")
     assert done.returncode == 2
     assert "gives no answers to test-" in done.stderr
     assert "Traceback" not in done.stderr
@@ -235,7 +241,7 @@ def test_a_wrong_key_or_model_stops_the_run_and_the_key_is_nowhere(
     tmp_path: Path, reply: Reply, complaint: str
 ) -> None:
     with Server(lambda call: reply) as server:
-        done = search(tmp_path / "run", server.base_url)
+        done = search_apart(tmp_path / "run", server.base_url)
     assert done.returncode == 2
     assert complaint in done.stderr
     for path in tmp_path.rglob("*"):
@@ -246,7 +252,7 @@ def test_a_wrong_key_or_model_stops_the_run_and_the_key_is_nowhere(
 
 def test_a_server_that_hangs_is_given_up(tmp_path: Path) -> None:
     with Server(lambda call: answer(call).after(60)) as server:
-        done = search(tmp_path / "run", server.base_url, limits__timeout=0.3, limits__patience=1)
+        done = search_apart(tmp_path / "run", server.base_url, limits__timeout=0.3, limits__patience=1)
     assert done.returncode == 2
     assert "no answer within 0.3 s" in done.stderr
 
@@ -328,16 +334,16 @@ def test_a_taxonomy_of_ones_own_goes_the_whole_way(tmp_path: Path) -> None:
             file.write(json.dumps({"id": f"fractions/{number}", "turns": turns}) + "\n")
     run = tmp_path / "run"
     said = ("--set", f"taxonomy={tmp_path / 'tutoring.yaml'}", "--set", "search.iterations=12")
-    done = cso("search", tmp_path / "seeds.jsonl", "--out", run, *said)
+    done = cso_here("search", tmp_path / "seeds.jsonl", "--out", run, *said)
     assert done.returncode == 0, done.stderr
     grown = trees(run)
     for name in ("fractions%2F0.json", "fractions%2F3.json"):
         (run / "trees" / name).unlink()
         (run / "answers" / name.replace(".json", ".jsonl")).unlink()
-    assert cso("search", tmp_path / "seeds.jsonl", "--out", run, *said).returncode == 0
+    assert cso_here("search", tmp_path / "seeds.jsonl", "--out", run, *said).returncode == 0
     assert trees(run) == grown  # the embedded cast is that of all seeds, whatever is left to do
     (tmp_path / "tutoring.yaml").unlink()  # the run keeps its own
-    done = cso("extract", run)
+    done = cso_here("extract", run)
     assert done.returncode == 0, done.stderr
     nodes = json.loads((run / "trees" / "fractions%2F0.json").read_text())["nodes"]
     assert {node["strategy"] for node in nodes} == {None, "Ask", "Hint", "Show"}

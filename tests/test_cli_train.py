@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from cso.cli.train import train_settings
 from cso.settings import Settings, settings_from
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
+from cso.train import tiny
 from small_training import furthest, save_model, save_pairs, weights
 
 pytestmark = pytest.mark.slow
@@ -86,7 +86,7 @@ def test_preferences_of_one_s_own_need_no_run(model: Path, tmp_path: Path) -> No
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(run: Path, model: Path) -> None:
-    said = ["train", str(run), *told(model, "train.epochs=30", "train.arguments.save_steps=5")]
+    said = ["train", str(run), *told(model, "train.epochs=10", "train.arguments.save_steps=5")]
     process = subprocess.Popen(command(*said, "--name", "killed"), env=environment(), stdout=subprocess.DEVNULL)
     checkpoints = run / "models" / "killed" / "checkpoints"
     deadline = time.monotonic() + 120
@@ -113,7 +113,7 @@ def test_two_processes_come_to_the_weights_of_one(objective: str, run: Path, mod
         objective,
         *told(model, "train.packing.token_budget=100", "train.validation=0.2"),
     ]
-    assert cso("train", *said, "--name", "one").returncode == 0
+    assert cso_here("train", *said, "--name", "one").returncode == 0
     both = train_in_processes(2, *said, "--name", "two")
     assert both.returncode == 0, both.stderr
     assert both.stdout.count("model:") == 1  # one of them speaks
@@ -208,21 +208,19 @@ def test_training_without_the_extra_says_what_to_install(run: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_the_embedded_backbone_is_made_once_and_kept(run: Path, tmp_path: Path) -> None:
+def test_the_embedded_backbone_is_made_once_and_kept(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a cache of its own, and one epoch of eight on a tenth of the dialogues."""
-    code = (
-        "from cso.train import tiny; make = tiny.make_tiny\n"
-        "tiny.make_tiny = lambda dialogues, *told: make(dialogues[:12], *told, epochs=1)\n"
-        "from cso.cli.main import main; main()"
-    )
-    variables = os.environ | {"CSO_CACHE": str(tmp_path / "cache")}
+    make = tiny.make_tiny
+    monkeypatch.setattr(tiny, "make_tiny", lambda dialogues, *told: make(dialogues[:12], *told, epochs=1))
+    monkeypatch.setenv("CSO_CACHE", str(tmp_path / "cache"))
     pairs = run / "preferences" / "pairs.jsonl"
-    told = command("train", run, "--preferences", pairs, "--objective", "sft", "--set", "train.arguments.max_steps=2")
-    said = [sys.executable, "-c", code, *told[told.index("train") :]]
-    first = subprocess.run(said, check=False, capture_output=True, text=True, env=variables)
+    said = ("train", run, "--preferences", pairs, "--objective", "sft", "--set", "train.arguments.max_steps=2")
+    first = cso_here(*said)
     assert first.returncode == 0, first.stderr
     assert "making the embedded backbone, once" in first.stdout
-    second = subprocess.run([*said, "--restart"], check=False, capture_output=True, text=True, env=variables)
+    second = cso_here(*said, "--restart")
     assert second.returncode == 0, second.stderr
     assert "making the embedded backbone" not in second.stdout
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli import answer, command, cso
+from cli import answer, cso_here
 from cso.corpora import Corpus, read_corpus
 from cso.corpus_cast import World
 from cso.dialogue import Dialogue, Speaker
@@ -28,6 +26,7 @@ from cso.settings import ROLES as ROLE_NAMES
 from cso.settings import Role, load_settings
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
+from cso.train import tiny
 from cso.transcript import system_message
 from server import Call, Reply, Server
 
@@ -159,10 +158,10 @@ def test_the_embedded_cast_tutors(tmp_path: Path) -> None:
     """Trees grow and pairs are extracted with no model; what the cast says comes from these dialogues alone."""
     run = tmp_path / "run"
     told = ("--config", here("embedded.yaml", tmp_path), "--set", "search.iterations=15", "--limit", 2)
-    done = cso("search", TRAIN, "--out", run, *told)
+    done = cso_here("search", TRAIN, "--out", run, *told)
     assert done.returncode == 0, done.stderr
     assert len(list((run / "trees").glob("*.json"))) == 2
-    done = cso("extract", run)
+    done = cso_here("extract", run)
     assert done.returncode == 0, done.stderr
     pairs = [json.loads(line) for line in (run / "preferences" / "pairs.jsonl").read_text("utf-8").splitlines()]
     assert pairs
@@ -177,31 +176,22 @@ def test_the_embedded_cast_tutors(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_one_command_searches_trains_and_evaluates_with_a_backbone_of_these_lessons(tmp_path: Path) -> None:
+def test_one_command_searches_trains_and_evaluates_with_a_backbone_of_these_lessons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a cache of its own, one epoch of eight, and little of everything else."""
-    code = (
-        "import functools; from cso.train import tiny\n"
-        "tiny.make_tiny = functools.partial(tiny.make_tiny, epochs=1)\n"
-        "from cso.cli.main import main; main()"
-    )
+    monkeypatch.setattr(tiny, "make_tiny", partial(tiny.make_tiny, epochs=1))
+    monkeypatch.setenv("CSO_CACHE", str(tmp_path / "cache"))
     run = tmp_path / "run"
-    told = command("run", "--seeds", TRAIN, "--test", HELD_OUT, "--out", run, "--limit", 2)
     sets = (f"taxonomy={EXAMPLE / 'taxonomy.yaml'}", "search.iterations=15", "train.tokens=3000", "evaluate.draws=20")
-    said = [
-        sys.executable,
-        "-c",
-        code,
-        *told[told.index("run") :],
-        *(part for each in sets for part in ("--set", each)),
-    ]
-    variables = os.environ | {"CSO_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run(said, check=False, capture_output=True, text=True, env=variables)
+    told = ("--seeds", TRAIN, "--test", HELD_OUT, "--out", run, "--limit", 2)
+    done = cso_here("run", *told, *(part for each in sets for part in ("--set", each)))
     assert done.returncode == 0, done.stderr
     base = json.loads((run / "evaluation" / "base" / "scores.json").read_text("utf-8"))["identity"]["model"]
     assert (tmp_path / "cache" / base / "model.safetensors").exists()
     assert base.startswith("tiny-")
     assert {path.name for path in (run / "models").iterdir()} == {"sft", "cso"}
-    failed = cso("evaluate", run, "--model", "cso")  # on the bundled test dialogues
+    failed = cso_here("evaluate", run, "--model", "cso")  # on the bundled test dialogues
     assert failed.returncode == 2
     assert "strategies of tutoring7, found none; --corpus FILE names others" in " ".join(failed.stderr.split())
 
@@ -213,7 +203,7 @@ def test_an_endpoint_is_asked_in_the_words_of_tutoring(tmp_path: Path) -> None:
     config = here("settings.yaml", tmp_path)
     with Server(tutor) as server:
         told = ("--base-url", server.base_url, "--limit", 1, "--set", "search.iterations=4")
-        done = cso("search", TRAIN, "--out", tmp_path / "run", "--config", config, *told)
+        done = cso_here("search", TRAIN, "--out", tmp_path / "run", "--config", config, *told)
         assert done.returncode == 0, done.stderr
         calls = server.calls
     assert {_role(call) for call in calls} == set(ROLE_NAMES)
