@@ -304,6 +304,13 @@ def test_the_study_of_rounds_spends_on_two_what_it_spends_on_one(
     assert extracted.stat().st_mtime_ns > before
 
 
+def test_a_variant_that_a_simulated_study_lacks_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    refused = cso("study", "embedded", tmp_path / "run", "--variant", "CSO, SimPO", "--variant", "CSO, PPO")
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("; found CSO, PPO")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_each_seed_of_a_simulated_study_has_a_base_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "BASE", 4)
     laboratory = embedded.Laboratory(tmp_path, tmp_path, tmp_path, {})
