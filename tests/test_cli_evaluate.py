@@ -270,6 +270,15 @@ def test_a_study_trains_each_variant_with_each_seed_once(run: Path, model: Path)
     assert "--variant: the study volume has CSO, 25%; CSO, 50%; CSO, 75%; CSO, 100%; found SFT" in " ".join(
         refused.split()
     )
+    variants = results["variants"]
+    quarter = cso(*told, *assignments, "--against", "CSO, 25%")
+    assert quarter.returncode == 0, quarter.stderr
+    held = json.loads((run / "studies/volume/results.json").read_text())["variants"]
+    assert [row["means"] for row in held.values()] == [row["means"] for row in variants.values()]
+    here, there = held["base"]["less CSO, 25%"]["Q"], variants["CSO, 25%"]["less base"]["Q"]
+    assert here["value"] == pytest.approx(-there["value"])
+    refused = cso(*told, *assignments, "--against", "SFT").stderr
+    assert "--against: the study volume has base; CSO, 25%; CSO, 50%; CSO, 75%; CSO, 100%; found SFT" in refused
 
 
 def test_the_study_of_rounds_spends_on_two_what_it_spends_on_one(

@@ -55,6 +55,9 @@ def study_command(
     only: Annotated[
         list[str] | None, typer.Option("--variant", help="Train only this, as the table names it; repeat it for more.")
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Hold the others against this one, as the table names it, rather than SFT.")
+    ] = None,
     recipe: Annotated[str | None, typer.Option(help="Training settings by name, see `cso recipes`.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Train anew what was trained otherwise.")] = False,
     config: Config = None,
@@ -63,11 +66,11 @@ def study_command(
     """Repeat one of the paper's experiments: train variants, score them, and print means and intervals."""
     screen = console()
     need("`cso study`", ("torch", "transformers", "accelerate", "peft"))
-    said = list(set_ or [])
-    _check(name, corpus, config, said, only)
+    said, part = list(set_ or []), _Part(tuple(only or ()), against)
+    _check(name, corpus, config, said, part)
     corpora, laboratory = {"": corpus or "bundled:test"}, None
     if name in SIMULATED:
-        laboratory = _prepared(screen, name, run_folder, said, only)
+        laboratory = _prepared(screen, name, run_folder, said, part)
         said, recipe = [*embedded.SETTINGS, *said], recipe or "tiny"
         corpora = {"": str(laboratory.held_out), "-bundled": "bundled:test"}
     run = Run.open(run_folder)
@@ -80,57 +83,71 @@ def study_command(
         return found.model_copy(update={"model": embedded_backbone(found.model, run, screen.print)})
 
     study = _Study(screen, run, settings, folder, asked, told, laboratory)
-    once = None if name == "rounds" else _variants(name, run, settings, laboratory, only)
+    once = None if name == "rounds" else _variants(name, run, settings, laboratory, part)
     variants = once or Rounds(screen, run, folder, told(*study.begin(0)).tokens, said, restart=restart).variants
     with locked(study.folder):
-        found = study.found(variants, range(seeds), only=only, prompting=name == "main", restart=restart)
+        found = study.found(variants, range(seeds), part, prompting=name == "main", restart=restart)
     for place, each in corpora.items():
-        _show(screen, study.folder / f"results{place}.json", f"{name}, {Path(each).name}", found[place], run, settings)
+        path, title = study.folder / f"results{place}.json", f"{name}, {Path(each).name}"
+        _show(screen, path, title, found[place], run, settings, against)
 
 
-def _check(name: Name, corpus: str | None, config: Path | None, said: list[str], only: list[str] | None) -> None:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Variants that are trained, all where none is named, and the one that the others are held against."""
+
+    only: tuple[str, ...]
+    against: str | None
+
+    def check(self, name: Name, offered: Sequence[str]) -> None:
+        """Raises InputError for a variant that the study has not."""
+        if unknown := [each for each in self.only if each not in offered]:
+            raise InputError(f"--variant: the study {name} has {'; '.join(offered)}; found {'; '.join(unknown)}")
+        if self.against not in (None, "base", *offered):
+            raise InputError(f"--against: the study {name} has base; {'; '.join(offered)}; found {self.against}")
+
+    def trains(self, variant: str) -> bool:
+        return not self.only or variant in self.only
+
+
+def _check(name: Name, corpus: str | None, config: Path | None, said: list[str], part: _Part) -> None:
     """Raises InputError for what a study makes itself, and for a part of what has none."""
     if name in SIMULATED and any(each.startswith("train.model.name=") for each in said):
         raise InputError(f"--set train.model.name: the study {name} makes the bases that it begins from; leave it out")
-    if name == "rounds" and only:
+    if name == "rounds" and part.only:
         raise InputError("--variant: what the study rounds trains builds on one another; leave it out")
+    if name == "rounds" and part.against:
+        raise InputError("--against: the study rounds holds all against one round; leave it out")
     if name in SIMULATED and corpus is not None:
         raise InputError(f"--corpus: the study {name} makes its own held-out dialogues; leave it out")
     if name in SIMULATED and config is not None:
         raise InputError(f"--config: the study {name} has settings of its own; change some of them by --set")
 
 
-def _prepared(
-    screen: Console, name: Name, run_folder: Path, said: list[str], only: list[str] | None
-) -> embedded.Laboratory:
-    """The simulated world, its run, and what else those in `only` need. Raises InputError for one there is none of."""
+def _prepared(screen: Console, name: Name, run_folder: Path, said: list[str], part: _Part) -> embedded.Laboratory:
+    """The simulated world, its run, and what else `part` needs. Raises InputError as that does."""
     laboratory = embedded.Laboratory.beside(run_folder)
     if name == "rounds":
         embedded.prepare(screen, run_folder, laboratory, said)
         return laboratory
     run = Run(run_folder, load_settings(None, said), load_taxonomy("esc8"))  # as it will be
     offered = [variant.name for variant in embedded.variants(run, laboratory)]
-    _check_names(name, offered, only)
-    embedded.prepare(screen, run_folder, laboratory, said, only or offered)
+    part.check(name, offered)
+    embedded.prepare(screen, run_folder, laboratory, said, part.only or offered)
     return laboratory
 
 
-def _check_names(name: Name, offered: Sequence[str], only: list[str] | None) -> None:
-    if unknown := [each for each in only or () if each not in offered]:
-        raise InputError(f"--variant: the study {name} has {'; '.join(offered)}; found {'; '.join(unknown)}")
-
-
 def _variants(
-    name: Name, run: Run, settings: Settings, laboratory: embedded.Laboratory | None, only: list[str] | None
+    name: Name, run: Run, settings: Settings, laboratory: embedded.Laboratory | None, part: _Part
 ) -> VariantsOf:
     """The same ones whatever the seed.
 
-    Raises InputError for a name in `only` that none has, and where there are no preferences for what is asked for.
+    Raises InputError as `part` does, and where there are no preferences for what it trains.
     """
     found = embedded.variants(run, laboratory) if laboratory else variants_of(name, run, settings)
-    _check_names(name, [variant.name for variant in found], only)
+    part.check(name, [variant.name for variant in found])
     for each in found:
-        if not only or each.name in only:
+        if part.trains(each.name):
             each.require()
     return lambda seed: found
 
@@ -152,11 +169,11 @@ class _Study:
         return () if self.laboratory is None else (self.laboratory.begin(self.screen, seed),)
 
     def found(
-        self, variants: VariantsOf, seeds: Sequence[int], *, only: list[str] | None, prompting: bool, restart: bool
+        self, variants: VariantsOf, seeds: Sequence[int], part: _Part, *, prompting: bool, restart: bool
     ) -> dict[str, dict[str, list[list[Answer]]]]:
         """By corpus and variant, the answers of each training; of each base, and in Table 2 of prompting it.
 
-        Of variants that `only` leaves out, those whose trainings are all there.
+        Of variants that `part` leaves out, those whose trainings are all there.
         """
         bases = list(dict.fromkeys(self.told(*self.begin(seed)).model.name for seed in seeds))
         base = bases[0]
@@ -170,10 +187,10 @@ class _Study:
                 each[baseline] = [self._answers(base, baseline, place, baseline)]
         for seed in seeds:
             for variant in variants(seed):
-                if only and variant.name not in only:
-                    model = self._there(variant, seed)
-                else:
+                if part.trains(variant.name):
                     model = self._trained(variant, seed, restart=restart)
+                else:
+                    model = self._there(variant, seed)
                 if model is None:
                     continue
                 for place, each in found.items():
@@ -222,10 +239,15 @@ class _Study:
         return evaluated(self.screen, self.run, settings, self.asked[place], model, folder)
 
 
-def _show(screen: Console, path: Path, title: str, found: Found, run: Run, settings: Settings) -> None:
+def _show(
+    screen: Console, path: Path, title: str, found: Found, run: Run, settings: Settings, against: str | None
+) -> None:
+    """Print the table and write it to `path`. Raises InputError where that which is held `against` is not there."""
     told, names = settings.evaluate, run.taxonomy.names
     totals = {variant: np.stack([matrices(answers, names) for answers in each]) for variant, each in found.items()}
-    reference = next(name for name in REFERENCES if name in totals)
+    reference = against or next(name for name in REFERENCES if name in totals)
+    if reference not in totals:
+        raise InputError(f"--against {reference}: expected one whose trainings are all there: {'; '.join(totals)}")
     table = Table(
         title, "trainings", *SCORES, *(f"{score} - {reference}" for score in SCORES), box=None, pad_edge=False
     )
@@ -238,8 +260,8 @@ def _show(screen: Console, path: Path, title: str, found: Found, run: Run, setti
             score: mean_difference(each, totals[reference], SCORES[score], draws=told.draws, seed=told.seed)
             for score in _measured(each, totals[reference])
         }
-        against = ["" if variant == reference else _shown(score, differences.get(score)) for score in SCORES]
-        table.add_row(variant, str(len(each)), *(_shown(score, means.get(score)) for score in SCORES), *against)
+        less = ["" if variant == reference else _shown(score, differences.get(score)) for score in SCORES]
+        table.add_row(variant, str(len(each)), *(_shown(score, means.get(score)) for score in SCORES), *less)
         rows[variant] = {
             "trainings": len(each),
             "means": {score: asdict(value) for score, value in means.items()},
