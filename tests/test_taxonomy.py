@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from cso.errors import InputError
 from cso.taxonomy import Speakers, bundled_taxonomies, canonical, dump_taxonomy, load_taxonomy, parse_taxonomy
-from cso.transcript import system_message
+from cso.transcript import read_reply, system_message, tag
 
 TABLE_8 = {
     "Reflective Statements": "Emotional Validation",
@@ -163,6 +164,16 @@ def test_a_file_that_is_no_taxonomy_is_refused_and_named(text: str, named: str) 
     with pytest.raises(InputError, match=r"mine\.yaml") as error:
         parse_taxonomy(text, source="mine.yaml")
     assert named in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["Ask (open", "Tell) now", "Wrap\nup", "[X] y", "Ask (a (b))", "A]"])
+def test_a_name_that_no_reply_could_be_read_back_with_is_refused(name: str) -> None:
+    names = [name, "Ask (open)", "Tell (fact) now"]
+    text = json.dumps({"name": "t", "strategies": [{"name": each, "definition": "d"} for each in names]})
+    with pytest.raises(InputError, match="strategy 1: expected a name on one line whose brackets are round"):
+        parse_taxonomy(text, source="t")
+    fine = parse_taxonomy(text.replace(json.dumps(name), '"Plain"'), source="t")
+    assert [read_reply(f"{tag(each)} Hello.", fine) for each in fine.names] == [(each, "Hello.") for each in fine.names]
 
 
 def test_a_trained_model_is_told_the_task_of_its_taxonomy() -> None:

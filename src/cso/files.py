@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -102,10 +103,31 @@ def is_folder(place: str | Path) -> bool:
         return False
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 as it comes takes 1e-3 for a text; in YAML 1.2 it is a number, and for everybody who writes it."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """So that a text 1e-3 stays one."""
+
+
+_POWERS = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+for _each in (_Loader, _Dumper):
+    cast(Any, _each).add_implicit_resolver("tag:yaml.org,2002:float", _POWERS, list("-+0123456789"))
+
+
+def parse_yaml(text: str) -> Any:
+    """What the YAML text says. Raises ValueError, also for a date that there is none of."""
+    try:
+        return _Loader(text).get_single_data()
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
 def yaml_text(content: object) -> str:
     """YAML in the order of `content`, in readable lines."""
-    dump = cast(Callable[..., str], yaml.safe_dump)  # pyright: ignore[reportUnknownMemberType]
-    return dump(content, sort_keys=False, allow_unicode=True, width=100)
+    dump = cast(Callable[..., str], yaml.dump)  # pyright: ignore[reportUnknownMemberType]
+    return dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def write_text(path: Path, text: str, *, lasting: bool = True) -> None:

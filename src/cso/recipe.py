@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-import yaml
-
 from cso.errors import InputError
-from cso.files import bundled, bundled_or_own
+from cso.files import bundled, bundled_or_own, parse_yaml
 from cso.settings import Objective, TrainSettings, Tuning, settings_from
 
 Row = tuple[Tuning, Objective]
@@ -42,8 +40,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     """A recipe that comes with cso, by name, or a YAML file of one's own. Raises InputError."""
     text = bundled_or_own("recipes", name_or_path, what="recipe")
     try:
-        content: object = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
+        content: object = parse_yaml(text)
+    except ValueError as error:
         raise InputError(f"recipe {name_or_path}: not YAML; {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"recipe {name_or_path}: expected `model`, `full` and `lora`, found {type(content).__name__}")

@@ -12,11 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-import yaml
-
 from cso.dialogue import Speaker
 from cso.errors import InputError
-from cso.files import bundled, bundled_or_own, yaml_text
+from cso.files import bundled, bundled_or_own, parse_yaml, yaml_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,7 @@ class Strategy:
     definition: str
 
 
+LABEL = r"(?:[^()\[\]\n]|\([^()\n]*\))+"  # what can stand in the brackets that a reply opens with
 OPTIONAL = {"task", "speakers", "maps", "overused"}
 SUPPORT = "You support people who are going through a hard time."
 
@@ -119,8 +118,8 @@ def load_taxonomy(name_or_path: str | Path) -> Taxonomy:
 def parse_taxonomy(text: str, *, source: str) -> Taxonomy:
     """A taxonomy from the text of its YAML file; `source` names the file in errors."""
     try:
-        content: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        content: Any = parse_yaml(text)
+    except ValueError as error:
         raise InputError(f"taxonomy {source}: not valid YAML: {error}") from error
     match content:
         case {"name": str(name), "strategies": [_, _, *_] as entries, **rest} if not set(rest) - OPTIONAL:
@@ -222,6 +221,11 @@ def dump_taxonomy(taxonomy: Taxonomy) -> str:
 def _strategy(entry: object, *, source: str, position: int) -> Strategy:
     match entry:
         case {"name": str(name), "definition": str(definition)} if name.strip() and definition.strip():
+            if not re.fullmatch(LABEL, name.strip()):
+                raise InputError(
+                    f"taxonomy {source}: strategy {position}: expected a name on one line whose brackets are round, "
+                    f"closed and in no others, since a reply opens with it in brackets, found {name!r}"
+                )
             return Strategy(name.strip(), " ".join(definition.split()))
         case _:
             raise InputError(

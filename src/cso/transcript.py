@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from cso.dialogue import Dialogue, Speaker, Turn
-from cso.taxonomy import Taxonomy
+from cso.taxonomy import LABEL, Taxonomy
 
-_TAG = re.compile(r"\s*[*_\s]*[(\[](?P<label>(?:[^()\[\]]|\([^()]*\))+)[)\]][*_:\s]*")
+_TAG = re.compile(rf"\s*[*_\s]*[(\[](?P<label>{LABEL})[)\]][*_:\s]*")
 
 Message = dict[str, str]  # "role": system | user | assistant, "content": text
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from cso.errors import InputError, RequestError
 from cso.evaluate.toxicity import Rating
-from cso.files import bundled_or_own
+from cso.files import bundled_or_own, parse_yaml
 from cso.gathering import gathered
 from cso.llm.chat import Chat, Message, Request
 
@@ -41,8 +40,8 @@ class Words:
     def __init__(self, name: str | Path = "en") -> None:
         text = bundled_or_own("wordlists", name, what="words")
         try:
-            lists = _LISTS.validate_python(yaml.safe_load(text))
-        except (yaml.YAMLError, ValidationError) as error:
+            lists = _LISTS.validate_python(parse_yaml(text))
+        except ValueError as error:
             raise InputError(f"words {name}: expected lists of words and phrases by attribute; {error}") from error
         self._patterns = {attribute: _pattern(words) for attribute, words in lists.items()}
 

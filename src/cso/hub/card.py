@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from cso.errors import InputError
-from cso.files import yaml_text
+from cso.files import parse_yaml, yaml_text
 
 _FENCE = "---\n"
 _FIRST = ("license", "language", "base_model", "base_model_relation", "datasets")  # what readers look for
@@ -77,8 +75,8 @@ def _parts(text: str, source: Path) -> tuple[dict[str, Any], str]:
     if len(pieces) < 3 or pieces[0]:
         raise InputError(f"{source}: expected a card that begins with YAML between two lines of ---, found none")
     try:
-        front: object = yaml.safe_load(pieces[1])
-    except yaml.YAMLError as error:
+        front: object = parse_yaml(pieces[1])
+    except ValueError as error:
         raise InputError(f"{source}: its beginning is not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(front, dict):
         raise InputError(f"{source}: expected `key: value` at its beginning, found {type(front).__name__}")

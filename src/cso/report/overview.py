@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import yaml
 from markupsafe import Markup
 
+from cso.files import parse_yaml
 from cso.pages import asset
 from cso.palette import colour
 from cso.report.chart import Drawing, beside, inline, standalone
@@ -163,7 +163,7 @@ def _paper(strategies: Sequence[str]) -> dict[str, Any]:
     """The paper's own numbers, which are those of emotional support: none beside strategies that are not bundled."""
     if all(load_taxonomy(name).names != tuple(strategies) for name in bundled_taxonomies()):
         return {}
-    return cast(dict[str, Any], yaml.safe_load(asset("cso.report", "paper.yaml")))
+    return cast(dict[str, Any], parse_yaml(asset("cso.report", "paper.yaml")))
 
 
 def _score_figures(evaluations: Mapping[str, Evaluation], name: _Names) -> list[Figure]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from cso.errors import InputError
-from cso.files import bundled, bundled_or_own
+from cso.files import bundled, bundled_or_own, parse_yaml
 from cso.rating import HIGHEST_MARK, Criterion, Rubric
 
 
@@ -30,8 +28,8 @@ def load_rubric(name_or_path: str | Path) -> Rubric:
 def parse_rubric(text: str, *, source: str) -> Rubric:
     """A rubric from the text of its YAML file; `source` names the file in errors."""
     try:
-        content: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        content: Any = parse_yaml(text)
+    except ValueError as error:
         raise InputError(f"rubric {source}: not valid YAML: {error}") from error
     match content:
         case {"name": str(name), "criteria": [one, two, three, four], **rest} if not rest:
