@@ -122,7 +122,7 @@ def test_with_a_judge_contradicted_and_unratable_pairs_go_and_are_counted() -> N
     made = asyncio.run(extract([grown], ExtractSettings(min_margin=0), taxonomy=ABC, judge=judge))
     assert [one.rejected.strategy for one in made.pairs] == ["B"]
     assert len(made.found) == 3
-    assert (made.dropped.below_margin, made.dropped.unrated) == (1, 1)
+    assert (made.dropped.below_margin, made.dropped.unrated, made.dropped.judge_unanswered) == (1, 1, 1)
 
 
 def test_extract_counts_what_it_drops() -> None:

@@ -52,7 +52,7 @@ def extract_command(
     with locked(run_folder):
         said = [*(set_ or []), *([] if min_margin is None else [f"extract.min_margin={min_margin}"])]
         run = Run(run_folder, _settings(there.settings, config, said), there.taxonomy, there.wording)
-        trees = _usable(screen, run)
+        trees = _usable(screen, there)
         made = asyncio.run(_extract(screen, run, trees, judge=judge, random=random, contrast=contrast))
         written = write_preferences(
             run.preferences,
@@ -126,6 +126,8 @@ def _notes(run: Run) -> dict[str, str]:
         players = "the embedded cast, a stand-in for language models"
     else:
         players = ", ".join(f"{role}: {player.model}" for role, player in settings.cast.players().items())
+    if (policy := settings.cast.policy).model is not None:
+        players += f"; {' and '.join(policy.plays)} played by {Path(policy.model).name}, trained by cso"
     return {"cast": players, "taxonomy": run.taxonomy.name, "iterations a tree": str(settings.search.iterations)}
 
 
@@ -165,6 +167,9 @@ def _amounts(made: Preferences) -> list[tuple[str, int]]:
         ("dropped without a rating", dropped.unrated),
         ("dropped for balance", dropped.balance),
         ("dropped for balance, against random strategies", dropped.random_balance),
+        ("left out of KTO, chosen here and rejected there", dropped.contradictory_labels),
+        ("replies that the judge did not rate", dropped.judge_unanswered),
+        ("turns without a reply by a random strategy", dropped.random_unanswered),
         ("contrasts without an answer", dropped.contrast_unanswered),
     ]
     return amounts + [(name, amount) for name, amount in reasons if amount]

@@ -29,6 +29,7 @@ class Dropped:
     balance: int = 0  # pairs that `balance` "drop" took away
     random_balance: int = 0  # those of ESC-Pro-Random
     contradictory_labels: int = 0  # replies chosen in one pair and rejected in another, left out of KTO's rows
+    judge_unanswered: int = 0  # replies that the judge was asked for a rating of, and gave none
     random_unanswered: int = 0  # turns for which no reply by a random strategy could be had
     contrast_unanswered: int = 0  # siblings for which no reply, or no rating of it, could be had
 
@@ -56,6 +57,7 @@ def preferences(
     reward: RewardSettings = DEFAULT_REWARD,
     random: RandomPairs | None = None,
     unrated: Literal["refuse", "drop"] = "refuse",
+    judge_unanswered: int = 0,
     contrast_unanswered: int = 0,
 ) -> Preferences:
     """The dataset made of `found`, which is `pairs(trees, settings)` with or without more ratings.
@@ -82,6 +84,7 @@ def preferences(
             balance=len(filtered.pairs) - len(kept),
             random_balance=len(random.pairs) - len(drawn) if random and drawn is not None else 0,
             contradictory_labels=labels.contradictory,
+            judge_unanswered=judge_unanswered,
             random_unanswered=random.unanswered if random else 0,
             contrast_unanswered=contrast_unanswered,
         ),
@@ -106,13 +109,14 @@ async def extract(
     needs ratings and there is no judge to ask.
     """
     found = pairs(trees, settings)
-    contrast_unanswered = 0
+    judge_unanswered = contrast_unanswered = 0
     if contrast is not None:
         more = await contrasts(trees, settings, *contrast, taxonomy, reward=reward)
         found = list({key(pair): pair for pair in [*more.pairs, *found]}.values())
         contrast_unanswered = more.unanswered
     if judge is not None:
-        found = (await judge_missing(found, judge)).pairs
+        judged = await judge_missing(found, judge)
+        found, judge_unanswered = judged.pairs, judged.unanswered
     random = await random_pairs(trees, settings, supporter, taxonomy) if supporter is not None else None
     unrated = "refuse" if judge is None else "drop"
     return preferences(
@@ -122,6 +126,7 @@ async def extract(
         reward=reward,
         random=random,
         unrated=unrated,
+        judge_unanswered=judge_unanswered,
         contrast_unanswered=contrast_unanswered,
     )
 
