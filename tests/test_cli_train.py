@@ -231,10 +231,25 @@ def of(train: dict[str, Any]) -> Settings:
 
 def test_what_a_run_was_told_of_training_stays_beside_the_recipe_of_tiny() -> None:
     told = train_settings(of({"tuning": "full", "epochs": 1, "seed": 5, "validation": 0.1}), None, None, [])
-    assert (told.epochs, told.seed, told.validation) == (1, 5, 0.1)
+    assert (told.epochs, told.tokens, told.seed, told.validation) == (1, None, 5, 0.1)
     assert (told.batch_size, told.parameters) == (16, {"beta": 0.3})
     replaced = train_settings(of({"tuning": "full", "epochs": 2}), "tiny", None, [])
-    assert replaced.epochs == 3
+    assert (replaced.epochs, replaced.tokens) == (3, 300_000)
+    longer = train_settings(of({"tuning": "full"}), None, None, ["train.epochs=5"])
+    assert (longer.epochs, longer.tokens) == (5, None)
+    both = train_settings(of({"tuning": "full"}), None, None, ["train.epochs=5", "train.tokens=9000"])
+    assert both.tokens == 9000
+    model = {"attention": "eager", "precision": "fp32"}
+    assert train_settings(of({"tuning": "full", "model": model}), None, None, []).model.attention == "eager"
+
+
+@pytest.mark.parametrize("value", ["abc", "null"])
+def test_arguments_of_the_trainer_that_are_no_numbers_are_refused_before_it_begins(
+    value: str, run: Path, model: Path
+) -> None:
+    failed = cso_here("train", run, *told(model, f"train.arguments.max_grad_norm={value}"))
+    assert failed.returncode == 2
+    assert "train.arguments.max_grad_norm: expected a number, found" in failed.stderr
 
 
 def test_parameters_are_of_the_objective_that_they_were_told_for(tmp_path: Path) -> None:

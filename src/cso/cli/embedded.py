@@ -18,6 +18,8 @@ from cso.corpora import read_corpus
 from cso.corpora.jsonl import write_dialogues
 from cso.corpus_cast import STAND_IN_NOTICE, World
 from cso.corpus_cast.simulation import simulate
+from cso.errors import InputError
+from cso.files import read_jsonl
 from cso.settings import dump_settings, load_settings
 from cso.store import Run
 from cso.taxonomy import load_taxonomy
@@ -79,8 +81,10 @@ def prepare(
     selects, and CONTRAST, of fewer iterations and with contrasts, which takes fewer calls in all.
 
     Seeds begin as dialogues of the bundled train part, the held-out ones as those of the test part. In both the
-    supporter follows the world's best strategy; bases learn from biased ones.
+    supporter follows the world's best strategy; bases learn from biased ones. Raises InputError where `folder` is
+    something else.
     """
+    _check_own(folder, laboratory)
     esc8 = load_taxonomy("esc8")
     train, test = (read_corpus(part, esc8).dialogues for part in ("bundled", "bundled:test"))
     if not laboratory.held_out.exists():
@@ -96,6 +100,18 @@ def prepare(
         few = min(CONTRASTED, load_settings(None, shaping).search.iterations)
         fewer = [*shaping, f"search.iterations={few}"]
         grow(laboratory.seeds, laboratory.others[CONTRAST], fewer, contrast=True)
+
+
+def _check_own(folder: Path, laboratory: Laboratory) -> None:
+    if not folder.exists():
+        return
+    own = {row["id"] for row in read_jsonl(laboratory.seeds)} if laboratory.seeds.exists() else set[str]()
+    others = (folder / "settings.yaml").exists() and any(seed.id not in own for seed in Run.open(folder).load_seeds())
+    if others or not folder.is_dir():
+        raise InputError(
+            f"{folder}: expected a folder that is not there yet, or this study's own run, which is on dialogues that "
+            f"it makes; found {'a run on other dialogues' if others else 'a file'}"
+        )
 
 
 def grow(seeds: Path, place: Path, said: list[str], *, random: bool = False, contrast: bool = False) -> None:

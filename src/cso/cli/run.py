@@ -16,7 +16,7 @@ from cso.cli.extract import extract_command
 from cso.cli.options import Assignments, Strategies, assignment, assignments, console, loadable, need
 from cso.cli.report import report_command
 from cso.cli.search import search
-from cso.cli.train import train_command, train_settings
+from cso.cli.train import for_sft, train_command, train_settings
 from cso.corpora import read_corpus
 from cso.errors import InputError
 from cso.evaluate import check_settings, compare, items, load_answers, score
@@ -55,7 +55,7 @@ def run_command(
     need("`cso run`", ("torch", "transformers", "accelerate", "peft"))
     said = [*(EMBEDDED if config is None else ()), *assignments(set_, taxonomy=taxonomy)]
     settings = load_settings(config, said)
-    trainings = {"sft": ("sft", _for_sft(said)), "cso": (settings.train.objective, _of(said, "train"))}
+    trainings = {"sft": ("sft", for_sft(_of(said, "train"))), "cso": (settings.train.objective, _of(said, "train"))}
     base = _check(screen, settings, recipe, config, trainings, test)
     told = Told(config, recipe, seeds, test, limit, merge=settings.train.tuning == "lora" and rounds > 1)
     failed = _round(screen, out, told, said, settings, trainings, base)
@@ -150,7 +150,7 @@ def _search(screen: Console, seeds: str, out: Path, config: Path | None, said: S
     try:
         search(seeds, str(out), config, list(said), limit=limit)
     except typer.Exit as end:
-        screen.print("some trees failed: the other ones go on; the same command tries them again")
+        screen.print("some trees failed: the other ones go on")
         return end.exit_code
     return 0
 
@@ -180,11 +180,6 @@ def _compare_rounds(screen: Console, places: Sequence[Path], settings: Settings)
 def _of(said: Sequence[str], stage: str) -> list[str]:
     """The assignments that a stage takes."""
     return [each for each in said if each.startswith(f"{stage}.")]
-
-
-def _for_sft(said: Sequence[str]) -> list[str]:
-    """Without what is said of the other objective: its name, and its parameters, of which SFT has none."""
-    return [each for each in _of(said, "train") if not each.startswith(("train.parameters", "train.objective"))]
 
 
 def _step(screen: Console, name: str) -> None:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from cso.casting import embedded_backbone
 from cso.cli import embedded
 from cso.cli.evaluate import evaluated, test_items
-from cso.cli.numbers import percent, plain
-from cso.cli.options import Assignments, Config, console, need
+from cso.cli.options import Assignments, Config, console, loadable, need
 from cso.cli.rounds import Rounds, VariantsOf
-from cso.cli.train import train_settings
+from cso.cli.study_table import show_study
+from cso.cli.train import for_sft, train_settings
 from cso.cli.variants import Variant, trained_in, variants_of
 from cso.errors import InputError
-from cso.evaluate import Answer, Item, matrices
-from cso.evaluate.intervals import Array, Interval, mean_difference, mean_interval
-from cso.evaluate.scores import bias, macro_f1, silent, weighted_f1
-from cso.files import locked, write_json, write_text
+from cso.evaluate import Answer, Item
+from cso.files import locked, write_text
 from cso.settings import Settings, TrainSettings, load_settings
 from cso.store import Run, file_name
 from cso.taxonomy import load_taxonomy
@@ -36,9 +32,6 @@ WHAT = (
 )
 Name = Literal["main", "ablation", "volume", "objectives", "embedded", "rounds"]
 SIMULATED = ("embedded", "rounds")  # in a world that is made for the study
-Found = Mapping[str, Sequence[Sequence[Answer]]]  # by variant, then by training
-SCORES = {"Q": macro_f1, "B": bias, "Q_W": weighted_f1}
-REFERENCES = ("SFT", "One round", "base")  # the first that is there is what the others are held against
 BASELINES = ("direct-refine", "self-refine", "example")  # by prompting, of Table 2
 
 
@@ -78,18 +71,24 @@ def study_command(
     folder = run_folder / "studies" / name
     asked = {place: test_items(screen, run, settings, each) for place, each in corpora.items()}
 
+    def asked_for(*more: str) -> TrainSettings:
+        own = for_sft(said) if "train.objective=sft" in more else said
+        return train_settings(run.settings, recipe, config, [*own, *more])
+
     def told(*more: str) -> TrainSettings:
-        found = train_settings(run.settings, recipe, config, [*said, *more])
-        return found.model_copy(update={"model": embedded_backbone(found.model, run, screen.print)})
+        found = asked_for(*more)
+        model = found.model.model_copy(update={"name": loadable(found.model.name, run)})
+        return found.model_copy(update={"model": embedded_backbone(model, run, screen.print)})
 
     study = _Study(screen, run, settings, folder, asked, told, laboratory)
     once = None if name == "rounds" else _variants(name, run, settings, laboratory, part)
+    _check_trainings(once(0) if once else (), part, asked_for)
     variants = once or Rounds(screen, run, folder, told(*study.begin(0)).tokens, said, restart=restart).variants
     with locked(study.folder):
         found = study.found(variants, range(seeds), part, prompting=name == "main", restart=restart)
     for place, each in corpora.items():
         path, title = study.folder / f"results{place}.json", f"{name}, {Path(each).name}"
-        _show(screen, path, title, found[place], run, settings, against)
+        show_study(screen, path, title, found[place], run, settings, against)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +149,18 @@ def _variants(
         if part.trains(each.name):
             each.require()
     return lambda seed: found
+
+
+def _check_trainings(variants: Iterable[Variant], part: _Part, asked_for: Callable[..., TrainSettings]) -> None:
+    """Raises InputError for settings that one of the trainings could not have, before the first one begins."""
+    from cso.train import make_objective  # here, like the next, because they take seconds to import
+    from cso.train.arguments import check_arguments
+
+    for variant in variants:
+        if part.trains(variant.name):
+            settings = asked_for(f"train.objective={variant.objective}", *variant.said)
+            make_objective(settings.objective, settings.parameters)
+            check_arguments(settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,52 +248,3 @@ class _Study:
         settings = self.settings.model_copy(update={"evaluate": evaluate})
         folder = self.folder / "evaluation" / f"{name}{place}"
         return evaluated(self.screen, self.run, settings, self.asked[place], model, folder)
-
-
-def _show(
-    screen: Console, path: Path, title: str, found: Found, run: Run, settings: Settings, against: str | None
-) -> None:
-    """Print the table and write it to `path`. Raises InputError where that which is held `against` is not there."""
-    told, names = settings.evaluate, run.taxonomy.names
-    totals = {variant: np.stack([matrices(answers, names) for answers in each]) for variant, each in found.items()}
-    reference = against or next(name for name in REFERENCES if name in totals)
-    if reference not in totals:
-        raise InputError(f"--against {reference}: expected one whose trainings are all there: {'; '.join(totals)}")
-    table = Table(
-        title, "trainings", *SCORES, *(f"{score} - {reference}" for score in SCORES), box=None, pad_edge=False
-    )
-    rows: dict[str, dict[str, Any]] = {}
-    for variant, each in totals.items():
-        means = {
-            score: mean_interval(each, SCORES[score], draws=told.draws, seed=told.seed) for score in _measured(each)
-        }
-        differences = {
-            score: mean_difference(each, totals[reference], SCORES[score], draws=told.draws, seed=told.seed)
-            for score in _measured(each, totals[reference])
-        }
-        less = ["" if variant == reference else _shown(score, differences.get(score)) for score in SCORES]
-        table.add_row(variant, str(len(each)), *(_shown(score, means.get(score)) for score in SCORES), *less)
-        rows[variant] = {
-            "trainings": len(each),
-            "means": {score: asdict(value) for score, value in means.items()},
-            f"less {reference}": {score: asdict(value) for score, value in differences.items()},
-            "by training": {
-                score: [float(value) for value in statistic(each.sum(1))] for score, statistic in SCORES.items()
-            },
-        }
-    screen.print(table)
-    turns = len(next(iter(found.values()))[0])
-    screen.print(f"{turns} turns; means over trainings, 95 % intervals over trainings and dialogues both")
-    write_json(path, {"study": title, "turns": turns, "variants": rows})
-    screen.print(f"study: {path}")
-
-
-def _measured(*trainings: Array) -> list[str]:
-    """The scores that there are: no B where a training's model named no strategy at all."""
-    return [score for score in SCORES if score != "B" or not any(silent(each) for some in trainings for each in some)]
-
-
-def _shown(score: str, value: Interval | None) -> str:
-    if value is None:
-        return "-"
-    return plain(value) if score == "B" else percent(value)

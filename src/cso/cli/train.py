@@ -17,7 +17,7 @@ from cso.cli.progress import TrainProgress
 from cso.cli.variants import preferences as preferences_for
 from cso.errors import InputError
 from cso.recipe import load_recipe
-from cso.settings import Settings, TrainSettings, load_settings, settings_from
+from cso.settings import Settings, TrainSettings, flat, load_settings, settings_from, values_told
 from cso.store import Run
 from cso.taxonomy import Taxonomy
 
@@ -100,16 +100,24 @@ def _train(
 def train_settings(base: Settings, recipe: str | None, config: Path | None, said: list[str]) -> TrainSettings:
     """The run's own settings or the defaults, or a recipe in their place; then the file, then what was said.
 
-    `tiny` has a recipe without being told, which says only what the run does not. Parameters are of the objective that
-    they were told for: another one has its own.
+    `tiny` has a recipe without being told, for all that the run leaves as it is by default. Parameters are of the
+    objective that they were told for: another one has its own. Epochs that are told count, whatever tokens were before.
     """
     written, asked = load_settings(config, base=base).train, load_settings(config, said, base=base).train
     start = base.model_copy(update={"train": _start(base.train, recipe, asked)})
     told = load_settings(config, said, base=start).train
+    keys = flat(values_told(config, said))
+    if "train.epochs" in keys and "train.tokens" not in keys:
+        told = told.model_copy(update={"tokens": None})
     if asked.objective == written.objective:
         return told
     own = [each for each in said if each.startswith("train.parameters")]
     return told.model_copy(update={"parameters": load_settings(None, own, base=start).train.parameters})
+
+
+def for_sft(said: Sequence[str]) -> list[str]:
+    """Without what is said of the other objective: its name, and its parameters, of which SFT has none."""
+    return [each for each in said if not each.startswith(("train.parameters", "train.objective"))]
 
 
 def _start(own: TrainSettings, recipe: str | None, asked: TrainSettings) -> TrainSettings:
@@ -120,9 +128,11 @@ def _start(own: TrainSettings, recipe: str | None, asked: TrainSettings) -> Trai
     if asked.model.name != "tiny":
         return own if alike else own.model_copy(update={"parameters": {}})
     row = load_recipe("tiny").settings(asked.objective, asked.tuning)
-    told = own.model_dump(exclude_defaults=True, exclude={"model", "objective", "tuning"})
+    told = own.model_dump(exclude_defaults=True, exclude={"model": {"name"}, "objective": True, "tuning": True})
     if not alike:
         told.pop("parameters", None)
+    if "epochs" in told:
+        told.setdefault("tokens", None)
     return settings_from({"train": told}, source="settings of the run", base=Settings(train=row)).train
 
 

@@ -1,6 +1,6 @@
 """The configuration: `stages` has every setting with its default and source, `loading` reads them."""
 
-from cso.settings.loading import Assignment, dump_settings, flat, load_settings, settings_from
+from cso.settings.loading import Assignment, dump_settings, flat, load_settings, settings_from, values_told
 from cso.settings.stages import (
     ROLES,
     CastSettings,
@@ -50,4 +50,5 @@ __all__ = [
     "flat",
     "load_settings",
     "settings_from",
+    "values_told",
 ]

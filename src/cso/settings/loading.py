@@ -7,12 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from cso.errors import InputError
-from cso.files import yaml_text
+from cso.files import parse_yaml, yaml_text
 from cso.settings.stages import Settings
 
 Assignment = Annotated[str, "KEY=VALUE, the key with dots, the value as in YAML"]
@@ -25,11 +24,16 @@ def load_settings(
 
     Raises InputError, naming the file or the setting.
     """
+    return settings_from(values_told(config, assignments), source=str(config) if config else "settings", base=base)
+
+
+def values_told(config: Path | None, assignments: Iterable[Assignment]) -> dict[str, Any]:
+    """What a YAML file and `assignments` say, and nothing else, group by group. Raises InputError."""
     values: dict[str, Any] = {}
     if config is not None:
         try:
-            content: Any = yaml.safe_load(config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            content: Any = parse_yaml(config.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise InputError(f"{config}: expected a YAML file with settings; {error}") from error
         if content is not None and not isinstance(content, dict):
             raise InputError(f"{config}: expected settings as `key: value`, found {type(content).__name__}")
@@ -39,7 +43,7 @@ def load_settings(
         if not equals or not key.strip():
             raise InputError(f"--set {assignment}: expected KEY=VALUE, such as search.iterations=50")
         _assign(values, key.strip(), value, source=assignment)
-    return settings_from(values, source=str(config) if config else "settings", base=base)
+    return values
 
 
 def dump_settings(settings: Settings) -> str:
@@ -106,8 +110,8 @@ def _assign(values: dict[str, Any], key: str, value: str, *, source: str) -> Non
             raise InputError(f"--set {source}: {parent} is a value, not a group of settings")
         values = cast(dict[str, Any], inner)
     try:
-        values[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        values[last] = parse_yaml(value)
+    except ValueError as error:
         raise InputError(f"--set {source}: the value is not valid YAML: {error}") from error
 
 

@@ -196,9 +196,9 @@ class TrainSettings(_Settings):
     lora: LoraSettings = LoraSettings()
     packing: PackingSettings = PackingSettings()
     epochs: Positive = 3  # this and the next two: Table 13, CSO by LoRA on LLaMA-3.1-8B-Instruct
-    tokens: Positive | None = None  # train on so many tokens of packs, whatever epochs says
     batch_size: Positive = 32  # examples of an optimizer step, over all devices
     learning_rate: Above0 = 1e-6
+    tokens: Positive | None = None  # train on so many tokens of packs, whatever epochs says
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the trees that is held out and measured
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     arguments: dict[str, Any] = {}  # any other of transformers.TrainingArguments, such as report_to

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from types import NoneType
+from typing import Any, cast, get_args
 
 import torch
 from transformers import TrainingArguments
@@ -77,12 +78,15 @@ def machine(settings: TrainSettings, device: torch.device, *, bf16: bool) -> dic
 
 def check_arguments(settings: TrainSettings) -> None:
     """Raises InputError for `train.arguments` that do not exist, that ours decide, or that cannot be done."""
-    known = {field.name for field in fields(TrainingArguments) if field.init}
-    for name in settings.arguments:
+    known = {field.name: set(get_args(field.type)) or {field.type} for field in fields(TrainingArguments) if field.init}
+    for name, value in settings.arguments.items():
         if name in OURS:
             raise InputError(f"train.arguments.{name}: it is set elsewhere ({OURS[name]})")
         if name not in known:
             raise InputError(f"train.arguments.{name}: transformers.TrainingArguments has no such argument")
+        number = isinstance(value, (int, float)) or (value is None and NoneType in known[name])
+        if not number and known[name] <= {int, float, NoneType}:
+            raise InputError(f"train.arguments.{name}: expected a number, found {value!r}")
     check_sharding(settings.arguments, processes())
 
 

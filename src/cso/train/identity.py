@@ -70,7 +70,7 @@ def begin(folder: Path, identity: Identity, *, restart: bool) -> bool:
     if differences:
         raise OtherTraining(
             f"{folder} holds another training ({'; '.join(differences)}). Give the same settings and data to go on "
-            f"with it, choose another --name, add --restart, or remove the folder"
+            f"with it, or remove the folder; `cso train` can have another --name, and --restart"
         )
     return is_done(folder)
 
