@@ -15,6 +15,7 @@ import pytest
 from pyarrow import parquet
 
 from cli import KEY, Done, answer, by_models, command, cso, cso_here, environment, questions, trees
+from cso.store import Run
 from server import Call, Reply, Server, completion, failure
 
 pytestmark = pytest.mark.slow
@@ -65,6 +66,9 @@ def test_search_and_extract_on_the_embedded_cast(tmp_path: Path) -> None:
             assert [message["role"] for message in reply] == ["assistant"]
     assert parquet.read_table(run / "preferences" / "pairs.parquet").num_rows == len(rows)
     assert {path.name for path in (run / "preferences").iterdir()} >= {"kto.jsonl", "sft.parquet", "random.jsonl"}
+    done = cso_here("extract", run, "--set", "cast.judge.temperature=0.5")  # of another judge, on the same trees
+    assert done.returncode == 0, done.stderr
+    assert len((run / "preferences" / "pairs.jsonl").read_text().splitlines()) == len(rows)
 
 
 def test_the_embedded_cast_grows_the_same_bytes_twice(tmp_path: Path) -> None:
@@ -189,7 +193,10 @@ def test_a_limit_of_calls_stops_the_embedded_cast_as_well(tmp_path: Path) -> Non
     assert (stopped.returncode, stopped.stderr.count("limits.max_calls = 20 is reached")) == (3, 1)
     assert "20 calls" in stopped.stdout
     assert sum(path.read_bytes().count(b"\n") for path in (run / "answers").iterdir()) == 20
-    assert cso_here(*asked, run).returncode == cso_here(*asked, whole).returncode == 0
+    assert Run.open(run).settings.limits.max_calls is None  # it bounds one invocation
+    said = cso_here(*asked, run, "--set", "extract.balance=weights")
+    assert said.returncode == cso_here(*asked, whole).returncode == 0
+    assert "the run's settings are now as told: extract.balance was none, is weights\n" in said.stdout
     assert trees(run) == trees(whole)
 
 
@@ -218,6 +225,9 @@ def test_a_dry_run_says_what_is_known_of_the_cost_and_what_the_search_would_lack
     lacking = "test-seeker, test-strategist, test-supporter"
     assert re.search(rf"at least \$\d+\.\d\d \(no price is known of {lacking}\)", some.stdout)
     assert f"limits.max_cost needs the price of {lacking}, which is not known" in some.stdout
+    played = search(tmp_path / "run", address, "--dry-run", cast__policy__model="tiny", limit=1)
+    assert re.search(r"strategist: \d+ calls of tiny, in this process", played.stdout)
+    assert "cost unknown (no price of the model is known)" in played.stdout
     none = search(tmp_path / "run", address, "--dry-run", limit=1)
     assert "cost unknown" in none.stdout
     assert "would not start" not in none.stdout
@@ -289,6 +299,14 @@ def test_a_mistake_is_one_line(
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command("recipes"), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "cso: No space left on device: make room; the same command goes on from here\n"
 
 
 TUTORING = """\

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from cso.corpora import read_corpus
 from cso.dialogue import Dialogue, Speaker, Turn, dialogue_from_json, dialogue_to_json
 from cso.errors import InputError, StoreError
-from cso.files import locked, write_text
+from cso.files import locked, parse_yaml, write_text
 from cso.search import grow_tree
-from cso.settings import Settings, load_settings, settings_from
+from cso.settings import Settings, dump_settings, load_settings, settings_from
 from cso.store import Run, file_name
 from cso.taxonomy import dump_taxonomy, load_taxonomy, parse_taxonomy
 from cso.tree import Failure, Tree
@@ -142,6 +142,14 @@ def test_a_run_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("format: 1", "format: 2"))
     with pytest.raises(StoreError, match="expected a run of format 1, found 2"):
         Run.open(tmp_path / "run")
+
+
+def test_numbers_and_dates_are_what_people_mean_by_them() -> None:
+    told = load_settings(None, ["train.arguments.weight_decay=1e-2", "train.arguments.run_name='1e-2'"])
+    assert told.train.arguments == {"weight_decay": 0.01, "run_name": "1e-2"}
+    assert settings_from(parse_yaml(dump_settings(told)), source="test") == told
+    with pytest.raises(InputError, match="not valid YAML: day is out of range"):
+        load_settings(None, ["train.arguments.run_name=2025-02-30"])
 
 
 def test_a_tree_counts_only_for_its_own_seed_and_settings(tmp_path: Path) -> None:

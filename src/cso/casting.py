@@ -267,5 +267,5 @@ def prices(cast: CastSettings) -> dict[str, tuple[float, float] | None]:
         model = player.model or ""
         price = player.price or listed_price(model, player.addresses[0])
         known = found.get(model, price)
-        found[model] = None if known is None or price is None else max(known, price)
+        found[model] = None if known is None or price is None else (max(known[0], price[0]), max(known[1], price[1]))
     return found

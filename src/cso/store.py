@@ -17,7 +17,7 @@
     RUN/studies/<name>/        trainings and evaluations of a study, and its results
 
 Settings and trees say which format they are. Files are there whole or not at all; only answers are appended to. One
-process at a time works in a run directory.
+process at a time grows trees or extracts; trainings, evaluations and the rest lock a folder of their own.
 """
 
 from __future__ import annotations
@@ -30,11 +30,9 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
-import yaml
-
 from cso.dialogue import Dialogue, dialogue_from_json, dialogue_to_json
 from cso.errors import StoreError
-from cso.files import remove, write_jsonl, write_text
+from cso.files import parse_yaml, remove, write_jsonl, write_text
 from cso.settings import Objective, Settings, dump_settings, flat, settings_from
 from cso.shaping import shaping
 from cso.taxonomy import Taxonomy, dump_taxonomy, parse_taxonomy
@@ -89,7 +87,8 @@ class Run:
             if differences and there.has_work and not replace:
                 raise OtherRun(
                     f"{folder} holds a run with other settings ({'; '.join(differences)}). Give the same ones to go on "
-                    f"with it, choose another directory, or add --regrow to grow its trees anew from what is remembered"
+                    f"with it, choose another directory, or let `cso search --regrow` grow its trees anew from what is "
+                    f"remembered"
                 )
         elif folder.exists() and any(not _of_a_run_begun(entry.name) for entry in folder.iterdir()):
             raise StoreError(f"{folder} is not empty and holds no run: choose another directory")
@@ -276,8 +275,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        content: object = yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
+        content: object = parse_yaml(_text(path))
+    except ValueError as error:
         raise StoreError(f"{path}: not valid YAML ({error})") from error
     return cast(dict[str, Any], content) if isinstance(content, dict) else {}
 

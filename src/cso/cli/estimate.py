@@ -50,9 +50,13 @@ async def estimate(screen: Console, seeds: Sequence[Dialogue], settings: Setting
     totals: Counter[str] = Counter()
     dialogues = f"{len(seeds)} dialogue{'s' if len(seeds) != 1 else ''}"
     screen.print(f"Estimate for {dialogues}, from {len(sample)} tried out with made-up answers:")
+    played = settings.cast.policy.plays if settings.cast.policy.model is not None else ()
     for role, asked in roles.items():
         calls = Counter({key: round(value * share) for key, value in asked.calls.items()})
         totals += calls
+        if role in played:
+            screen.print(f"  {role}: {calls['calls']:,} calls of {settings.cast.policy.model}, in this process")
+            continue
         model = settings.cast.player(role).model or ""
         price = known.get(model)
         if price is None:
@@ -63,7 +67,7 @@ async def estimate(screen: Console, seeds: Sequence[Dialogue], settings: Setting
     if settings.cast.kind != "llm":
         screen.print(f"  in all: {_amount(totals)}")
         return
-    screen.print(f"  in all: {_amount(totals)}, {_money(cost, unknown, len(roles))}")
+    screen.print(f"  in all: {_amount(totals)}, {_money(cost, unknown, len(roles) - len(played))}")
     if settings.limits.max_cost is not None and unknown:
         screen.print(
             f"The search would not start: limits.max_cost needs the price of {_listed(unknown)}, which is not known; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from importlib import metadata
@@ -75,7 +76,7 @@ app.command()(recipes)
 
 
 def main() -> None:
-    """Run the command line; exit 0 done, 1 some trees failed, 2 a mistake, 3 a budget is spent, 130 interrupted."""
+    """Run the command line; exit 0 done, 1 some of it failed, 2 a mistake, 3 a budget is spent, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # whatever the locale, words of a dialogue can be printed
@@ -85,6 +86,10 @@ def main() -> None:
         sys.exit(_complain(error, SPENT))
     except CsoError as error:
         sys.exit(_complain(error, MISTAKE))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.exit(_complain(f"{error.strerror}: make room; the same command goes on from here", MISTAKE))
     except SystemExit as end:
         if end.code == INTERRUPTED:
             _complain("stopped; nothing is lost: the same command goes on from here", INTERRUPTED)

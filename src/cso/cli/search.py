@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cso.casting import casting, wording
 from cso.cli.estimate import estimate
-from cso.cli.options import Assignments, BaseUrl, Config, Model, Strategies, assignments, console, need, quiet
+from cso.cli.options import Assignments, BaseUrl, Config, Model, Strategies, assignments, console, loadable, need, quiet
 from cso.cli.progress import SearchProgress
 from cso.corpora import read_corpus
 from cso.corpus_cast import STAND_IN_NOTICE
@@ -23,7 +23,7 @@ from cso.dialogue import Dialogue
 from cso.errors import InputError, StoreError
 from cso.files import locked
 from cso.growing import Growing, Grown
-from cso.settings import Settings, load_settings
+from cso.settings import Settings, flat, load_settings
 from cso.store import Run
 from cso.taxonomy import Taxonomy, load_taxonomy
 
@@ -53,21 +53,24 @@ def search(
 ) -> None:
     """Grow a tree of conversations from each seed dialogue."""
     budgets = {"limits.max_calls": max_calls, "limits.max_tokens": max_tokens, "limits.max_cost": max_cost}
-    said = assignments(set_, base_url=base_url, model=model, taxonomy=taxonomy) + [
-        f"{key}={value}" for key, value in budgets.items() if value is not None
-    ]
+    said = assignments(set_, base_url=base_url, model=model, taxonomy=taxonomy)
     settings = load_settings(config, said)
+    now = load_settings(config, [*said, *(f"{key}={each}" for key, each in budgets.items() if each is not None)])
     if settings.cast.policy.model is not None:
         need("cast.policy", ("torch", "transformers", "accelerate"))
+        loadable(settings.cast.policy.model, None)
         quiet()
     strategies = load_taxonomy(settings.taxonomy)
     screen = console()
     dialogues = read_seeds(screen, seeds, strategies, settings)
     if dry_run:
-        asyncio.run(estimate(screen, dialogues[:limit], settings, strategies))
+        asyncio.run(estimate(screen, dialogues[:limit], now, strategies))
         return
     with _place(out, settings) as (folder, address), locked(folder):
+        before = Run.open(folder).settings if (folder / "settings.yaml").exists() else settings
         run = Run.create(folder, settings, strategies, wording(settings, strategies), replace=regrow)
+        _say_changes(screen, before, settings)
+        run.settings = now  # budgets are of this invocation alone
         _keep_seeds(screen, run, seeds, dialogues)
         failed = _search(screen, run, dialogues[:limit], address)
     if failed:
@@ -112,6 +115,14 @@ def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Setti
             f"`cso corpus {source}` says why"
         )
     return corpus.dialogues
+
+
+def _say_changes(screen: Console, before: Settings, settings: Settings) -> None:
+    """What the run had been told otherwise; of the trees' own settings it is what --regrow changed."""
+    old, new = flat(before.model_dump(mode="json")), flat(settings.model_dump(mode="json"))
+    changed = [f"{key} was {old.get(key)}, is {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]
+    if changed:
+        screen.print(f"the run's settings are now as told: {'; '.join(changed)}")
 
 
 def _keep_seeds(screen: Console, run: Run, source: str, dialogues: Sequence[Dialogue]) -> None:
@@ -175,6 +186,8 @@ class Outcome:
         for tree in self.failed:
             why = f"{tree.failure.reason}: {tree.failure.message}" if tree.failure else ""
             say(f"  failed after {tree.iterations} iterations: {tree.id}: {why}")
+        if any(tree.failure and tree.failure.reason == "unreadable" for tree in self.failed):
+            say("answers that cannot be read are remembered: to ask afresh, remove the dialogue's file of answers")
         say(f"trees: {self._place}/trees")
         say(f"answers: {self._place}/answers")
 
