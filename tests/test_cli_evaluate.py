@@ -13,7 +13,7 @@ from cli import cso as cso_apart
 from cli import cso_here as cso
 from cso.cli import embedded
 from cso.cli.evaluate import show_difference
-from cso.cli.options import console
+from cso.cli.options import console, loadable
 from cso.corpora import read_corpus
 from cso.evaluate.intervals import Difference
 from cso.settings import Settings
@@ -78,7 +78,9 @@ def test_two_models_are_scored_compared_and_reported(run: Path, model: Path) -> 
     page.feed((run / "report.html").read_text(encoding="utf-8"))
     assert page.outside == []
     scores = json.loads((run / "evaluation" / "one" / "scores.json").read_text())
-    assert any(f"{100 * scores['strategies']['Q']['value']:.1f}" in words for words in page.words)
+    q = {name: 100 * scores["strategies"]["Q"][name] for name in ("value", "low", "high")}
+    shown = " ".join(" ".join(page.words).split())
+    assert f"{q['value']:.1f} [{q['low']:.1f}, {q['high']:.1f}]" in shown
 
 
 def test_differences_are_printed_in_percentage_points_like_the_scores(capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,6 +246,8 @@ def test_toxicity_is_rated_by_group_offline_and_by_an_endpoint(run: Path) -> Non
     assert found["groups"]["chosen"]["harassment"]["value"] == 0.25
     assert "expected --file" in cso("toxicity", run, "--backend", "file").stderr
     assert "expected --model" in cso("toxicity", run, "--backend", "guard").stderr
+    forgotten = cso("toxicity", run, "--model", "owner/guard", "--base-url", "http://127.0.0.1:9/v1")
+    assert "--model: is for --backend moderation, guard, classifier; found --backend words" in forgotten.stderr
 
 
 def test_a_study_trains_each_variant_with_each_seed_once(run: Path, model: Path) -> None:
@@ -313,6 +317,36 @@ def test_the_study_of_rounds_spends_on_two_what_it_spends_on_one(
     assert extracted.stat().st_mtime_ns > before
 
 
+def test_a_simulated_study_leaves_a_run_of_other_dialogues_alone(run: Path) -> None:
+    Run.open(run).save_seeds(read_corpus("bundled", load_taxonomy("esc8")).dialogues[:2])
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    for name in ("embedded", "rounds"):
+        refused = cso("study", name, run)
+        assert refused.returncode == 2
+        assert "found a run on other dialogues" in refused.stderr
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert not run.with_name("run-world").exists()
+
+
+def test_settings_that_one_training_of_a_study_could_not_have_are_refused_before_the_first(
+    run: Path, model: Path
+) -> None:
+    told = ("study", "main", run, *SMALL, "--set", f"train.model.name={model}", "--set", "train.parameters.gamma=1")
+    refused = cso(*told)
+    assert refused.returncode == 2
+    assert "dpo has beta, sft_weight; found gamma" in refused.stderr
+    assert not (run / "studies").exists()
+    only = cso(*told, "--variant", "SFT", "--set", "train.arguments.max_steps=none")
+    assert "train.arguments.max_steps: expected a number" in only.stderr  # SFT has no parameters to be told
+
+
+def test_a_path_is_no_model_of_the_run(run: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run / "models" / "own").mkdir(parents=True)
+    monkeypatch.chdir(model)
+    assert loadable(".", Run.open(run)) == "."
+    assert loadable("own", Run.open(run)) == str(run / "models" / "own")
+
+
 def test_a_variant_that_a_simulated_study_lacks_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     refused = cso("study", "embedded", tmp_path / "run", "--variant", "CSO, SimPO", "--variant", "CSO, PPO")
     assert refused.returncode == 2
@@ -353,6 +387,8 @@ def test_the_whole_method_is_one_command_and_its_second_round_is_guided_by_the_f
     assert "round 2 - round 1" in done.stdout
     second = Run.open(tmp_path / "here/rounds/2")
     assert second.settings.cast.policy.model == str(tmp_path / "here/models/cso")
+    card = (second.preferences / "README.md").read_text(encoding="utf-8")
+    assert "a stand-in for language models; strategist played by cso, trained by cso" in card
     assert second.settings.cast.policy.plays == ("strategist",)  # the embedded model has no sentences to say
     assert json.loads((second.model("cso") / "training.json").read_text())["settings"]["model"]["name"] == str(
         tmp_path / "here/models/cso"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -150,14 +150,19 @@ def compare_command(
     asked = [each["settings"] for each in known.values()]
     if differing := [f"{key} {asked[0][key]} and {asked[-1][key]}" for key in ALIKE if asked[0][key] != asked[-1][key]]:
         screen.print(f"not asked alike, so that more than the models differs: {', '.join(differing)}")
-    for name, each in known.items():
-        if failed := each.get("failed"):
-            screen.print(f"{failed} requests of {name} have no answer and count as wrong: evaluate it again first")
+    say_unanswered(screen, known)
     show_difference(screen, one, other, found)
     screen.print(
         f"{len(answers[0])} turns of {len({each.item.dialogue for each in answers[0]})} dialogues; dialogues are drawn "
         f"whole, p is two-sided, by exchanging the models' answers to whole dialogues"
     )
+
+
+def say_unanswered(screen: Console, identities: Mapping[str, Mapping[str, Any]]) -> None:
+    """By evaluation, where some of its requests failed."""
+    for name, identity in identities.items():
+        if failed := identity.get("failed"):
+            screen.print(f"{failed} requests of {name} have no answer and count as wrong: evaluate it again first")
 
 
 def test_items(screen: Console, run: Run, settings: Settings, corpus: str) -> list[Item]:

@@ -36,7 +36,7 @@ def fetch(
         mirror.fetch("settings.yaml")
         if before is not None and there.read_text(encoding="utf-8") != before:
             write_text(there, before)
-            raise StoreError(f"{run_folder}: expected this run or an empty folder, found a run with other settings")
+            raise StoreError(f"{run_folder}: expected this run or none, found one with other settings")
         mirror.fetch(*(name for name in names if not _grown_here(mirror, name)))
     screen.print(f"{len(names)} files: {run_folder}")
 

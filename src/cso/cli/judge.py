@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cso.cli.evaluate import say_unanswered
 from cso.cli.numbers import plain
 from cso.cli.options import Assignments, Config, console
 from cso.evaluate import load_answers
 from cso.evaluate.judging import Marks, Verdicts, better, mark
+from cso.evaluate.results import load_scores
 from cso.files import locked, write_json
 from cso.llm import Answers
 from cso.llm.endpoints import Endpoint
@@ -24,7 +26,7 @@ from cso.settings import Settings, load_settings
 from cso.store import Run, file_name
 
 T = TypeVar("T")
-TOKENS = 300  # of a judge's answer
+TOKENS = 300  # of a judge's answer, where no number is told
 
 
 def judge_command(
@@ -47,6 +49,8 @@ def judge_command(
     base_url = player.addresses[0] if base_url is None else base_url
     folder = run.evaluation(one)
     answers = load_answers(folder)
+    named = [one, *([] if other is None else [other])]
+    say_unanswered(screen, {name: load_scores(run.evaluation(name))["identity"] for name in named})
     drawn = {"draws": settings.evaluate.draws, "seed": settings.evaluate.seed}
     with locked(folder):
         if other is None:
@@ -98,4 +102,5 @@ async def _judged(
     price = player.price if player.model == model else None
     endpoint = Endpoint(base_url, player.api_key_env, price, settings.limits)
     async with endpoint.chat(model, Answers(folder / "judge.jsonl"), "judge") as chat:
-        return await judge(Asking(role="judge", chat=chat, model=model, temperature=0.0, max_tokens=TOKENS))
+        heat, most = player.temperature or 0.0, player.max_tokens or TOKENS
+        return await judge(Asking(role="judge", chat=chat, model=model, temperature=heat, max_tokens=most))

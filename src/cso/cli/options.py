@@ -72,7 +72,7 @@ def loadable(model: str, run: Run | None) -> str:
     Raises InputError for a bare name that is none of them. The hub is not asked for it: what has a chat template there
     has an owner, and asking takes long without a network.
     """
-    if run and is_folder(run.model(model)):
+    if run and not model.startswith(".") and is_folder(run.model(model)):
         return str(run.model(model))
     if model == "tiny" or "/" in model or is_folder(model):
         return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -180,7 +181,8 @@ def _evaluations(screen: Console, run: Run, weights: Path) -> dict[str, Scores]:
         except (StoreError, KeyError, TypeError) as error:
             screen.print(f"evaluation left out: {path.parent}: {error}")
             continue
-        if str(identity.get("version")).split(" on ")[0] == mine and baseline == "plain" and not identity.get("failed"):
+        of_files = re.split(" on | in ", str(identity.get("version")))[0]
+        if of_files == mine and baseline == "plain" and not identity.get("failed"):
             how = "likeliest tag" if choose == "score" else "tag of the reply"
             found[f"{path.parent.name}, {how}"] = scores
         elif identity.get("model") == weights.name and baseline == "plain":

@@ -26,6 +26,13 @@ from cso.taxonomy import Taxonomy
 from cso.transcript import read_reply
 
 Backend = Literal["words", "moderation", "guard", "classifier", "file"]
+OPTIONS: Mapping[Backend, tuple[str, ...]] = {
+    "words": ("--file",),
+    "moderation": ("--model", "--base-url"),
+    "guard": ("--model", "--base-url"),
+    "classifier": ("--model",),
+    "file": ("--file",),
+}
 MODELS = {"moderation": "omni-moderation-latest", "guard": None, "classifier": "unitary/toxic-bert"}
 
 
@@ -47,6 +54,10 @@ def toxicity_command(
     set_: Assignments = None,
 ) -> None:
     """Rate seed dialogues, seekers, chosen and rejected replies for toxicity, each text by itself (Table 7)."""
+    for option, value in {"--model": model, "--base-url": base_url, "--file": file}.items():
+        if value is not None and option not in OPTIONS[backend]:
+            there = ", ".join(name for name, options in OPTIONS.items() if option in options)
+            raise InputError(f"{option}: is for --backend {there}; found --backend {backend}")
     screen = console()
     run = Run.open(run_folder)
     settings = load_settings(config, set_ or [], base=run.settings)
@@ -56,8 +67,11 @@ def toxicity_command(
     told = settings.evaluate
     with locked(folder):
         found = asyncio.run(_rated(groups, backend, model, base_url, file, settings, folder))
-        path = folder / f"{file_name('-'.join([backend, *([model] if model else [])]))}.json"
-        write_json(path, {"backend": backend, "model": model, "draws": told.draws, **asdict(found)})
+        source = model or (file.name if file else None)
+        path = folder / f"{file_name('-'.join([backend, *([source] if source else [])]))}.json"
+        write_json(
+            path, {"backend": backend, "model": model, "file": file and file.name, "draws": told.draws, **asdict(found)}
+        )
     _show(screen, found, "share" if backend == "words" else "mean")
     if backend == "words":
         screen.print("the share of texts with a word of the list: a screen, which tells no insult from a quotation")
