@@ -71,6 +71,7 @@ def preferences(
     kept = balanced(filtered.pairs, settings.balance, seed=settings.seed)
     drawn = None if random is None else balanced(random.pairs, settings.balance, seed=settings.seed)
     labels = labelled(kept, settings.balance)
+    keys = [key(pair) for tree in trees for pair in tree_pairs(tree, settings)]
     return Preferences(
         found=tuple(found),
         pairs=tuple(kept),
@@ -78,7 +79,7 @@ def preferences(
         demonstrations=tuple(demonstrations(trees, settings)),
         random=None if drawn is None else tuple(drawn),
         dropped=Dropped(
-            duplicate_pairs=sum(1 for tree in trees for _ in tree_pairs(tree, settings)) - len(pairs(trees, settings)),
+            duplicate_pairs=len(keys) - len(set(keys)),
             below_margin=filtered.below,
             unrated=filtered.unrated,
             balance=len(filtered.pairs) - len(kept),
