@@ -69,6 +69,8 @@ def test_search_and_extract_on_the_embedded_cast(tmp_path: Path) -> None:
     done = cso_here("extract", run, "--set", "cast.judge.temperature=0.5")  # of another judge, on the same trees
     assert done.returncode == 0, done.stderr
     assert len((run / "preferences" / "pairs.jsonl").read_text().splitlines()) == len(rows)
+    again = cso_here("extract", run)
+    assert "extracted otherwise before: cast.judge.temperature was 0.5, is 0.0 (--set says it again)" in again.stdout
 
 
 def test_the_embedded_cast_grows_the_same_bytes_twice(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from cso.extract import Preferences, Statistics, extract
 from cso.extract.write import Origin, Written, write_preferences
 from cso.files import locked, write_text
 from cso.rating import Rating
-from cso.settings import Settings, dump_settings, load_settings
+from cso.settings import Settings, changes, dump_settings, load_settings
 from cso.store import Run
 from cso.taxonomy import Strategy
 from cso.tree import Tree
@@ -53,6 +53,7 @@ def extract_command(
         said = [*(set_ or []), *([] if min_margin is None else [f"extract.min_margin={min_margin}"])]
         run = Run(run_folder, _settings(there.settings, config, said), there.taxonomy, there.wording)
         trees = _usable(screen, there)
+        _say_changes(screen, run)
         made = asyncio.run(_extract(screen, run, trees, judge=judge, random=random, contrast=contrast))
         written = write_preferences(
             run.preferences,
@@ -89,6 +90,17 @@ def _usable(screen: Console, run: Run) -> list[Tree]:
     if not whole:
         raise StoreError(f"{run.folder / 'trees'}: no tree that was grown to the end; run `cso search` first")
     return whole
+
+
+def _say_changes(screen: Console, run: Run) -> None:
+    """What the preferences that are there, which are made anew, were told otherwise."""
+    path = run.preferences / "settings.yaml"
+    try:
+        before = load_settings(path) if path.exists() else run.settings
+    except InputError:  # of another version
+        return
+    if changed := changes(before, run.settings):
+        screen.print(f"extracted otherwise before: {changed} (--set says it again)")
 
 
 async def _extract(

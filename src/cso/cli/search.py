@@ -23,7 +23,7 @@ from cso.dialogue import Dialogue
 from cso.errors import InputError, StoreError
 from cso.files import locked
 from cso.growing import Growing, Grown
-from cso.settings import Settings, flat, load_settings
+from cso.settings import Settings, changes, load_settings
 from cso.store import Run
 from cso.taxonomy import Taxonomy, load_taxonomy
 
@@ -119,10 +119,8 @@ def read_seeds(screen: Console, source: str, taxonomy: Taxonomy, settings: Setti
 
 def _say_changes(screen: Console, before: Settings, settings: Settings) -> None:
     """What the run had been told otherwise; of the trees' own settings it is what --regrow changed."""
-    old, new = flat(before.model_dump(mode="json")), flat(settings.model_dump(mode="json"))
-    changed = [f"{key} was {old.get(key)}, is {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]
-    if changed:
-        screen.print(f"the run's settings are now as told: {'; '.join(changed)}")
+    if changed := changes(before, settings):
+        screen.print(f"the run's settings are now as told: {changed}")
 
 
 def _keep_seeds(screen: Console, run: Run, source: str, dialogues: Sequence[Dialogue]) -> None:

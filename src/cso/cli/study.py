@@ -71,9 +71,7 @@ def study_command(
     folder = run_folder / "studies" / name
     asked = {place: test_items(screen, run, settings, each) for place, each in corpora.items()}
 
-    def asked_for(*more: str) -> TrainSettings:
-        own = for_sft(said) if "train.objective=sft" in more else said
-        return train_settings(run.settings, recipe, config, [*own, *more])
+    asked_for = _asking(run, recipe, config, said)
 
     def told(*more: str) -> TrainSettings:
         found = asked_for(*more)
@@ -89,6 +87,16 @@ def study_command(
     for place, each in corpora.items():
         path, title = study.folder / f"results{place}.json", f"{name}, {Path(each).name}"
         show_study(screen, path, title, found[place], run, settings, against)
+
+
+def _asking(run: Run, recipe: str | None, config: Path | None, said: list[str]) -> Callable[..., TrainSettings]:
+    """What gives the settings of a training from assignments of its own."""
+
+    def asked_for(*more: str) -> TrainSettings:
+        own = for_sft(said) if "train.objective=sft" in more else said
+        return train_settings(run.settings, recipe, config, [*own, *more])
+
+    return asked_for
 
 
 @dataclass(frozen=True, slots=True)

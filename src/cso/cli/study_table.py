@@ -58,7 +58,8 @@ def show_study(
         }
     screen.print(table)
     turns = len(next(iter(found.values()))[0])
-    screen.print(f"{turns} turns; means over trainings, 95 % intervals over trainings and dialogues both")
+    chance = "trainings and dialogues both" if max(map(len, totals.values())) > 1 else "dialogues, of one training each"
+    screen.print(f"{turns} turns; means over trainings, 95 % intervals over {chance}")
     write_json(path, {"study": title, "turns": turns, "variants": rows})
     screen.print(f"study: {path}")
 

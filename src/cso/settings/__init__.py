@@ -1,6 +1,6 @@
 """The configuration: `stages` has every setting with its default and source, `loading` reads them."""
 
-from cso.settings.loading import Assignment, dump_settings, flat, load_settings, settings_from, values_told
+from cso.settings.loading import Assignment, changes, dump_settings, flat, load_settings, settings_from, values_told
 from cso.settings.stages import (
     ROLES,
     CastSettings,
@@ -45,6 +45,7 @@ __all__ = [
     "Settings",
     "TrainSettings",
     "Tuning",
+    "changes",
     "checked_address",
     "dump_settings",
     "flat",

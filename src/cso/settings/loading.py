@@ -62,6 +62,14 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
+def changes(before: Settings, now: Settings) -> str:
+    """What is not the same, in words; empty where all is."""
+    old, new = flat(before.model_dump(mode="json")), flat(now.model_dump(mode="json"))
+    return "; ".join(
+        f"{key} was {old.get(key)}, is {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)
+    )
+
+
 def settings_from(values: Mapping[str, Any], *, source: str, base: Settings | None = None) -> Settings:
     """Validated settings: `base`, or the defaults, with `values` laid over it."""
     try:

@@ -139,7 +139,7 @@ def _defaults(plan: Plan, measure: bool, most: object) -> dict[str, object]:
         "max_grad_norm": 1.0,
         "logging_steps": max(1, min(10, steps // 50)),
         "save_strategy": "steps",
-        "save_steps": min(100, plan.steps_per_epoch),
+        "save_steps": min(100, plan.steps_per_epoch, max(1, steps // 4)),  # a short training is not lost either
         "save_total_limit": 2,
         "eval_strategy": "steps" if measure else "no",
         "eval_steps": plan.steps_per_epoch,
