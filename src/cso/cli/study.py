@@ -68,20 +68,13 @@ def study_command(
         corpora = {"": str(laboratory.held_out), "-bundled": "bundled:test"}
     run = Run.open(run_folder)
     settings = load_settings(config, said, base=run.settings)
-    folder = run_folder / "studies" / name
     asked = {place: test_items(screen, run, settings, each) for place, each in corpora.items()}
-
     asked_for = _asking(run, recipe, config, said)
-
-    def told(*more: str) -> TrainSettings:
-        found = asked_for(*more)
-        model = found.model.model_copy(update={"name": loadable(found.model.name, run)})
-        return found.model_copy(update={"model": embedded_backbone(model, run, screen.print)})
-
-    study = _Study(screen, run, settings, folder, asked, told, laboratory)
+    study = _Study(screen, run, settings, run_folder / "studies" / name, asked, asked_for, laboratory)
     once = None if name == "rounds" else _variants(name, run, settings, laboratory, part)
     _check_trainings(once(0) if once else (), part, asked_for)
-    variants = once or Rounds(screen, run, folder, told(*study.begin(0)).tokens, said, restart=restart).variants
+    tokens = None if once else study.told(*study.begin(0)).tokens
+    variants = once or Rounds(screen, run, study.folder, tokens, said, restart=restart).variants
     with locked(study.folder):
         found = study.found(variants, range(seeds), part, prompting=name == "main", restart=restart)
     for place, each in corpora.items():
@@ -180,8 +173,14 @@ class _Study:
     settings: Settings
     folder: Path
     asked: Mapping[str, Sequence[Item]]
-    told: Callable[..., TrainSettings]  # with more assignments
+    asked_for: Callable[..., TrainSettings]  # with more assignments
     laboratory: embedded.Laboratory | None  # of a study in a simulated world
+
+    def told(self, *more: str) -> TrainSettings:
+        """The settings of a training, its model being one that loads."""
+        found = self.asked_for(*more)
+        model = found.model.model_copy(update={"name": loadable(found.model.name, self.run)})
+        return found.model_copy(update={"model": embedded_backbone(model, self.run, self.screen.print)})
 
     def begin(self, seed: int) -> tuple[str, ...]:
         """Assignments that a seed brings: in a simulated world, the model to begin from."""
