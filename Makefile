@@ -10,7 +10,7 @@ test: .venv/tested  ## every check and every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal $(TESTS)
 
 unit: .venv/tested  ## the fast tests only
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"

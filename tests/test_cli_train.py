@@ -101,6 +101,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(run: Path, model: Path) -
     assert furthest(weights(run / "models" / "killed"), weights(run / "models" / "whole")) == 0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("objective", ["dpo", "kto"])
 def test_two_processes_come_to_the_weights_of_one(objective: str, run: Path, model: Path) -> None:

@@ -97,6 +97,7 @@ def test_two_actors_grow_the_trees_of_one_process_though_one_is_killed(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_at_an_address_is_fetched_whole_and_gone_on_with(
     cluster: None, alone: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -128,7 +129,7 @@ def test_a_fetched_run_keeps_what_was_heard_since_and_is_never_mixed_with_anothe
     cli.fetch(f"file://{there.folder}", here)
     assert answers.read_text("utf-8") == "one\ntwo\n"
     other = run_of(tmp_path / "other", "search.exploration=2")
-    with pytest.raises(StoreError, match="found a run with other settings"):
+    with pytest.raises(StoreError, match="found one with other settings"):
         cli.fetch(f"file://{other.folder}", here)
     assert Run.open(here).settings == there.settings
     with pytest.raises(InputError, match="expected an address such as s3"):
@@ -206,6 +207,7 @@ def test_what_an_actor_finds_wrong_is_raised_as_it_was(cluster: None, tmp_path: 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_model_is_evaluated_by_actors_as_in_one_process(cluster: None, tmp_path: Path) -> None:
     model = str(save_model(tmp_path / "model"))
     asked = items(SEEDS)[: PROMPTS + 10]

@@ -102,6 +102,7 @@ SHARDED = ["full", "lora", "tied"]
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHARDED)
 def test_fsdp2_leaves_each_of_two_processes_half_of_weights_and_states(name: str, trained: dict[str, Trained]) -> None:
     for seen in trained[name].seen:
@@ -116,6 +117,7 @@ def test_fsdp2_leaves_each_of_two_processes_half_of_weights_and_states(name: str
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHARDED)
 def test_fsdp2_comes_to_the_weights_of_one_process(name: str, trained: dict[str, Trained]) -> None:
     """After a stop and in bfloat16 as well, where log-probabilities begin as the reference's: a loss of log 2."""
@@ -135,6 +137,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_sharded_training_that_was_stopped_goes_on_from_its_checkpoint(trained: dict[str, Trained]) -> None:
     assert "checkpoint-2" in trained["tied"].seen[0]["notes"][0]
     assert list((trained["tied"].two / "checkpoints").glob("*/pytorch_model_fsdp_0/.metadata"))  # in shards
@@ -143,6 +146,7 @@ def test_a_sharded_training_that_was_stopped_goes_on_from_its_checkpoint(trained
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHARDED)
 def test_what_fsdp2_saves_is_whole(name: str, trained: dict[str, Trained]) -> None:
     folder = trained[name].two
@@ -156,6 +160,7 @@ def test_what_fsdp2_saves_is_whole(name: str, trained: dict[str, Trained]) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_deepspeed_zero_2_trains_by_its_own_engine_and_comes_to_the_weights_of_one_process(
     trained: dict[str, Trained],
 ) -> None:

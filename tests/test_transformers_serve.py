@@ -25,7 +25,7 @@ from cso.store import Run
 from cso.taxonomy import load_taxonomy
 from serving import served
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 pytest.importorskip("torch", reason="needs torch and transformers[serving]")
 pytest.importorskip("transformers", reason="needs torch and transformers[serving]")
 
