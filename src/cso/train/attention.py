@@ -6,8 +6,7 @@ the lengths of paths, as if replies were computed one after the other, and not w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -24,6 +23,7 @@ from cso.train.pack import Pack
 
 NAME = "paths"  # what transformers knows it by
 BLOCK = 128  # queries
+aten = torch.ops.aten
 
 
 class Block(NamedTuple):
@@ -35,7 +35,6 @@ class Block(NamedTuple):
 
 
 Blocks = Sequence[tuple[Block, Tensor]]  # each with what is added to its scores
-Attended = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,41 +91,53 @@ def attend(
 ) -> tuple[Tensor, None]:
     """As transformers calls it: `query` [1, heads, n, size], `key` and `value` with as many heads or fewer."""
     refuse_unknown(others, "paths")
-    masks = paths.masks(sliding_window, query.dtype)
-    alone = partial(attended, scaling=scaling, softcap=softcap, dropout=dropout)
-    blocks = list(zip(paths.blocks, masks, strict=True))
-    out = cast(Tensor, _Attention.apply(query, key, value, blocks, alone))  # pyright: ignore[reportUnknownMemberType]
+    query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast these may be float32, and values not
+    blocks = list(zip(paths.blocks, paths.masks(sliding_window, query.dtype), strict=True))
+    if softcap is None and not dropout and query.shape[-1] == value.shape[-1]:
+        out = cast(Tensor, _Attention.apply(query, key, value, blocks, scaling))  # pyright: ignore[reportUnknownMemberType]
+    else:
+        alone = partial(attended, scaling=scaling, softcap=softcap, dropout=dropout)
+        out = torch.cat([alone(*_of(block, query, key, value), mask) for block, mask in blocks], 2)
     return out.transpose(1, 2).contiguous(), None
 
 
 class _Attention(Function):
-    """Block by block, keeping what it is given only: the backward pass gathers and attends once more.
+    """Block by block, keeping what it is given and what it gives: the backward pass gathers once more.
 
     What is gathered for all blocks is many times as large as keys and values, and spreading its gradient one block at a
-    time by autograd would go over all tokens for each.
+    time by autograd would go over all tokens for each. The two operators are those of `scaled_dot_product_attention`.
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, blocks: Blocks, alone: Attended) -> Tensor:
-        ctx.save_for_backward(query, key, value)
-        ctx.blocks, ctx.alone, ctx.random = blocks, alone, torch.get_rng_state()
-        ctx.bf16 = torch.is_autocast_enabled("cpu")
-        return torch.cat([alone(*_of(block, query, key, value), mask) for block, mask in blocks], 2)
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, blocks: Blocks, scaling: float) -> Tensor:
+        out = torch.empty_like(query)
+        sums: list[Tensor] = []  # the logarithm of what each query's weights are divided by
+        for block, mask in blocks:
+            parts = _of(block, query, key, value)
+            found = aten._scaled_dot_product_flash_attention_for_cpu(*_repeated(*parts), attn_mask=mask, scale=scaling)
+            out[:, :, block.start : block.stop] = found[0]
+            sums.append(found[1])
+        ctx.save_for_backward(query, key, value, out, *sums)
+        ctx.blocks, ctx.scaling = blocks, scaling
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
-        saved = ctx.saved_tensors
-        found = [torch.zeros_like(each) for each in saved]
-        with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=ctx.bf16), _random_from(ctx.random):
-            for block, mask in ctx.blocks:
-                parts = [each.detach().requires_grad_() for each in _of(block, *saved)]
-                out = ctx.alone(*parts, mask)
-                query, *others = torch.autograd.grad(out, parts, gradient[:, :, block.start : block.stop])
-                found[0][:, :, block.start : block.stop] = query
-                for whole, part in zip(found[1:], others, strict=True):
-                    whole.index_add_(2, block.keys, part)
-        return *found, None, None
+        query, key, value, out, *sums = ctx.saved_tensors
+        exact = torch.promote_types(query.dtype, torch.float32)  # bfloat16 would round each of a key's many parts
+        found = [torch.zeros_like(each, dtype=exact) for each in (query, key, value)]
+        for (block, mask), total in zip(ctx.blocks, sums, strict=True):
+            own = slice(block.start, block.stop)
+            given = gradient[:, :, own], *_repeated(*_of(block, query, key, value)), out[:, :, own], total
+            slopes = aten._scaled_dot_product_flash_attention_for_cpu_backward(
+                *given, 0.0, False, attn_mask=mask, scale=ctx.scaling
+            )
+            found[0][:, :, own] = slopes[0]
+            for whole, part in zip(found[1:], slopes[1:], strict=True):
+                shared = part.to(exact).unflatten(1, (whole.shape[1], -1)).sum(2)  # over heads that share a key
+                whole.index_add_(2, block.keys, shared)
+        return *(each.to(query.dtype) for each in found), None, None
 
 
 def _of(block: Block, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -134,15 +145,8 @@ def _of(block: Block, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor
     return query[:, :, block.start : block.stop], key.index_select(2, block.keys), value.index_select(2, block.keys)
 
 
-@contextmanager
-def _random_from(state: Tensor) -> Generator[None]:
-    """Meanwhile what is drawn is drawn as from `state`: dropout again as it was."""
-    own = torch.get_rng_state()
-    torch.set_rng_state(state)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(own)
+def _repeated(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return query, *repeated(query, key, value)
 
 
 def repeated(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
