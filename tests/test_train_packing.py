@@ -282,3 +282,29 @@ def test_the_mask_for_flex_attention_shows_what_the_dense_one_shows(name: str) -
         seen = other.mask_mod(torch.tensor(0), torch.tensor(0), index[:, None], index[None, :])  # type: ignore[union-attr]
         assert torch.equal(one[0, 0] > HIDDEN / 2, seen)
         assert other.shape[-2:] == (pack.tokens, pack.tokens)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("window", [None, 40, 300])
+@pytest.mark.parametrize("multiple", [1, BLOCK])
+def test_flex_attention_computes_no_block_in_which_nothing_is_seen(window: int | None, multiple: int) -> None:
+    draw = random.Random(0)
+    opening = [draw.randrange(9) for _ in range(150)]
+    histories = [[*opening, *(draw.randrange(9) for _ in range(length))] for length in (10, 200, 333)]
+    replies = [(history, [draw.randrange(9) for _ in range(90)]) for history in histories for _ in range(3)]
+    pack = build_pack(replies, multiple=multiple)
+    config = LlamaConfig() if window is None else MistralConfig(sliding_window=window)
+    blocks: Any = block_mask(pack, config)
+    count = -(-pack.tokens // BLOCK)
+    seen = torch.zeros(count * BLOCK, count * BLOCK, dtype=torch.bool)
+    mask: Any = dense_mask(pack, config, torch.float32)
+    seen[: pack.tokens, : pack.tokens] = mask[0, 0] == 0
+    by_block = seen.view(count, BLOCK, count, BLOCK).transpose(1, 2).flatten(2)
+    queries = [min(BLOCK, pack.tokens - BLOCK * row) for row in range(count)]
+    for row in range(count):
+        whole = blocks.full_kv_indices[0, 0, row, : blocks.full_kv_num_blocks[0, 0, row]].tolist()
+        partly = blocks.kv_indices[0, 0, row, : blocks.kv_num_blocks[0, 0, row]].tolist()
+        assert not {*whole} & {*partly}
+        assert all(int(by_block[row, column].sum()) == queries[row] * BLOCK for column in whole)
+        found = by_block[row].any(-1).nonzero()[:, 0].tolist()
+        assert {*found} <= {*whole, *partly}
+        assert window is not None or sorted([*whole, *partly]) == found

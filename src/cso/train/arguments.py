@@ -138,6 +138,7 @@ def _defaults(plan: Plan, measure: bool, most: object) -> dict[str, object]:
         "warmup_steps": 0.1,  # a share of all steps
         "max_grad_norm": 1.0,
         "logging_steps": max(1, min(10, steps // 50)),
+        "logging_nan_inf_filter": False,  # such a loss is refused, and looking at each would wait for a GPU
         "save_strategy": "steps",
         "save_steps": min(100, plan.steps_per_epoch, max(1, steps // 4)),  # a short training is not lost either
         "save_total_limit": 2,

@@ -63,7 +63,7 @@ class Backbone:
         """The log-probability of each reply of a pack, without gradient: `[C]`."""
         self.model.eval()
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return reply_logps(self.model, pack.to(self.device), self.base)[0]
+            return reply_logps(self.model, pack.to(self.device, non_blocking=True), self.base)[0]
 
     def without_adapter(self) -> AbstractContextManager[None]:
         """Meanwhile the model is the one that training began from."""

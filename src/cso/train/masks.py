@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from cso.train.flex import BLOCK
 from cso.train.pack import Pack
 
 Mask = TypeVar("Mask")
@@ -38,7 +40,7 @@ def dense_mask(pack: Pack, config: PretrainedConfig, dtype: torch.dtype) -> Tens
 
 def block_mask(pack: Pack, config: PretrainedConfig) -> object:
     """The same for FlexAttention, which computes the blocks that are seen only: a BlockMask, or one a kind of layer."""
-    from torch.nn.attention.flex_attention import create_block_mask  # imported late: it takes seconds
+    from torch.nn.attention.flex_attention import BlockMask  # imported late: it takes seconds
 
     end, depth, size = pack.end, pack.position_ids, pack.tokens
 
@@ -48,9 +50,38 @@ def block_mask(pack: Pack, config: PretrainedConfig) -> object:
         def seen(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
             return (key <= query) & (query < end[key]) & (depth[key] >= least[query])
 
-        return create_block_mask(seen, B=1, H=None, Q_LEN=size, KV_LEN=size, device=str(end.device))
+        some, whole = _blocks(pack, window)
+        ordered = (*_ordered(some & ~whole), *_ordered(whole))
+        return BlockMask.from_kv_blocks(*ordered, BLOCK_SIZE=BLOCK, mask_mod=seen, seq_lengths=(size, size))
 
     return _by_layer(config, mask)
+
+
+def _blocks(pack: Pack, window: int | None) -> tuple[Tensor, Tensor]:
+    """[b, b]: of each block of queries, the blocks of keys that are seen in part or whole, and those seen whole.
+
+    Never from single pairs of tokens, of which there are as many as a pack's length squared: the keys before a block of
+    queries are seen by its first query as far as `end` goes, and by all of them where it goes past the last one.
+    """
+    count = -(-pack.tokens // BLOCK)
+    short = count * BLOCK - pack.tokens
+    first = torch.arange(0, count * BLOCK, BLOCK, device=pack.end.device)
+    last = (first + BLOCK).clamp(max=pack.tokens) - 1
+    end = F.pad(pack.end, (0, short)).view(count, BLOCK)
+    before = first[None] < first[:, None]
+    some = before & (end.amax(1)[None] > first[:, None])
+    whole = before & (end.amin(1)[None] > last[:, None])
+    if window is not None:
+        depth = F.pad(pack.position_ids, (0, short)).view(count, BLOCK)
+        some &= depth.amin(1)[:, None] - depth.amax(1)[None] < window
+        whole &= depth.amax(1)[:, None] - depth.amin(1)[None] < window
+    return some | torch.eye(count, dtype=torch.bool, device=first.device), whole
+
+
+def _ordered(blocks: Tensor) -> tuple[Tensor, Tensor]:
+    """How many blocks of keys each block of queries has, [1, 1, b], and all of them, those first: [1, 1, b, b]."""
+    order = blocks.int().argsort(dim=-1, descending=True, stable=True)
+    return blocks.sum(-1, dtype=torch.int32)[None, None], order.int()[None, None]
 
 
 def _by_layer(config: PretrainedConfig, mask: Callable[[int | None], Mask]) -> Mask | dict[str, Mask]:

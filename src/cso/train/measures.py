@@ -59,7 +59,14 @@ def measures(objective: Objective, batch: Batch, scores: Scores, loss: Tensor) -
             "tokens": batch.pack.tokens,
             "unshared": batch.unshared,
         }
-        return torch.stack([torch.as_tensor(sums[name], dtype=torch.float64, device=rewards.device) for name in SUMS])
+        return torch.stack([_number(sums[name], rewards.device) for name in SUMS])
+
+
+def _number(value: Tensor | float, device: torch.device) -> Tensor:
+    """On the device without waiting for it, as a copy would."""
+    if isinstance(value, Tensor):
+        return value.double()
+    return torch.full((), value, dtype=torch.float64, device=device)
 
 
 def means(sums: Tensor) -> dict[str, float]:

@@ -63,11 +63,14 @@ def score_all(
     logps = torch.zeros(first[-1], dtype=torch.float64)
     packs = make_packs(examples, range(len(examples)), token_budget)
     packs += [[] for _ in range(-len(packs) % processes)]
+    found: list[tuple[list[int], Tensor]] = []
     with torch.no_grad():
         for members in packs[process::processes]:
             sequences = [(examples[index].prompt, reply) for index in members for reply in examples[index].replies]
             places = [place for index in members for place in range(first[index], first[index + 1])]
-            logps[places] = score(build_pack(sequences, multiple=multiple)).double().cpu()
+            found.append((places, score(build_pack(sequences, multiple=multiple))))
+        for places, scores in found:  # only now, so that a GPU waits for none of them
+            logps[places] = scores.double().cpu()
     return logps
 
 

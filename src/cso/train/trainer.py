@@ -21,11 +21,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from cso.errors import InputError
 from cso.train.arguments import refusals
 from cso.train.batch import Batch, Examples, make_batch
+from cso.train.examples import Example
 from cso.train.logps import reply_logps
 from cso.train.measures import SUMS, means, measures
 from cso.train.objectives import Objective
 from cso.train.plan import Members, Plan, make_packs
 from cso.train.sharding import plugin_of, shard
+
+UNCHECKED = 16  # losses of packs that may wait to be looked at
 
 
 class Batches(Dataset[Batch]):
@@ -62,11 +65,11 @@ class PackTrainer(Trainer):
         validation: Examples,
         token_budget: int,
         multiple: int,
-        refuse: Callable[[Batch], None],
+        refuse: Callable[[Sequence[Example]], None],
         tokenizer: PreTrainedTokenizerBase,
         callbacks: list[TrainerCallback],
     ) -> None:
-        """`base` is the transformer inside `model`; `refuse` is called with a batch whose loss is not finite."""
+        """`base` is the transformer inside `model`; `refuse` is called with examples whose loss is not finite."""
         packs = [pack for step in plan.steps for pack in step]
         super().__init__(
             model,
@@ -80,9 +83,10 @@ class PackTrainer(Trainer):
         self._base, self._objective, self._plan, self._refuse = base, objective, plan, refuse
         self._held_out = len(validation.encoded)
         self._validation = self._validation_batches(validation, token_budget, multiple)
-        self._sums = torch.zeros(len(SUMS), dtype=torch.float64)
+        self._sums = self._no_sums()
         self._counts = torch.ones(2, dtype=torch.float64)  # examples and tokens of the step
         self._divergence = torch.zeros(())
+        self._unchecked: list[tuple[Tensor, Sequence[Example]]] = []  # losses that a GPU may be computing yet
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
@@ -118,6 +122,11 @@ class PackTrainer(Trainer):
             state_dict = {name: state_dict[name] for name in state_dict if name not in self._base.all_tied_weights_keys}
         super()._save(output_dir, state_dict)
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """As Trainer does, but nothing that a loss has spoilt."""
+        self._check_losses()
+        super()._save_checkpoint(model, trial)
+
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
     ) -> tuple[list[Batch], Tensor]:
@@ -135,7 +144,10 @@ class PackTrainer(Trainer):
     ) -> Tensor:
         """This pack's part of the step's loss, times the number of processes, over whom gradients are averaged."""
         loss, sums = self._loss(model, inputs)
-        self._sums += sums.cpu()
+        self._sums += sums
+        self._unchecked.append((loss.detach(), inputs.examples))
+        if len(self._unchecked) == UNCHECKED:
+            self._check_losses()
         return loss * self.accelerator.num_processes
 
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
@@ -144,11 +156,13 @@ class PackTrainer(Trainer):
             return {}
         model = self._called()
         model.eval()
-        sums = torch.zeros(len(SUMS), dtype=torch.float64)
+        sums = self._no_sums()
         with torch.no_grad(), self.compute_loss_context_manager():
             self._counts, self._divergence = self._step_totals(self._validation)
             for batch in self._validation:
-                sums += self._loss(model, batch)[1].cpu()
+                loss, measured = self._loss(model, batch)
+                self._unchecked.append((loss, batch.examples))
+                sums += measured
         sums = self._over_processes(sums)
         found = {"eval_loss": float(sums[SUMS.index("loss")])}
         found |= {f"eval_{name}": value for name, value in means(sums).items() if not name.startswith("tokens")}
@@ -161,6 +175,7 @@ class PackTrainer(Trainer):
 
         Raises InputError where gradients are too large to be numbers: clipping makes nothing of them, without a word.
         """
+        self._check_losses()
         if not math.isfinite(logs.get("grad_norm", 0.0)):
             raise InputError(
                 f"the gradient is not finite at step {self.state.global_step}, so nothing is learned; lower "
@@ -177,41 +192,52 @@ class PackTrainer(Trainer):
         return 0  # Trainer's own estimate knows no packs
 
     def _prepare_inputs(self, inputs: Batch) -> Batch:
-        return inputs.to(self.args.device)
+        return inputs.to(self.args.device, non_blocking=True)
 
     def _loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """This pack's part of the step's loss, and its measures."""
         logps, zero = reply_logps(model, batch.pack, self._base)
         if not batch.examples:
-            return zero, torch.zeros(len(SUMS), dtype=torch.float64)
-        scores = batch.scores(logps, self._divergence.to(logps.device))
+            return zero, self._no_sums()
+        scores = batch.scores(logps, self._divergence)
         examples, tokens = self._objective.losses(scores)
         loss = zero
         if examples is not None:
-            loss = loss + (batch.weight * examples).sum() / float(self._counts[0])
+            loss = loss + (batch.weight * examples).sum() / self._counts[0].float()
         if tokens is not None:
-            loss = loss + (batch.weight * tokens).sum() / float(self._counts[1])
-        if not torch.isfinite(loss):
-            self._refuse(batch)
+            loss = loss + (batch.weight * tokens).sum() / self._counts[1].float()
         return loss, measures(self._objective, batch, scores, loss)
+
+    def _check_losses(self) -> None:
+        """Refuse the first examples whose loss is not finite. Waits for a GPU, so a pack does not do it by itself."""
+        unchecked, self._unchecked = self._unchecked, []
+        losses = torch.stack([loss for loss, _ in unchecked]) if unchecked else torch.zeros(0)
+        finite = cast(list[bool], losses.isfinite().tolist())
+        for sound, (_, examples) in zip(finite, unchecked, strict=True):
+            if not sound:
+                self._refuse(examples)
+
+    def _no_sums(self) -> Tensor:
+        return torch.zeros(len(SUMS), dtype=torch.float64, device=self.args.device)
 
     def _step_totals(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
         """Examples and tokens of a step over all processes, at least 1; and the divergence where KTO needs it."""
         counts = [sum(len(batch.examples) for batch in batches), sum(batch.token_count for batch in batches)]
-        gain = sum((self._mismatched_gain(batch) for batch in batches), torch.zeros((), dtype=torch.float64))
-        totals = self._over_processes(torch.tensor([*counts, float(gain)], dtype=torch.float64))
+        known = torch.tensor(counts, dtype=torch.float64).to(self.args.device, non_blocking=True)
+        gain = sum((self._mismatched_gain(batch) for batch in batches), torch.zeros_like(known[:1]))
+        totals = self._over_processes(torch.cat([known, gain]))
         held = totals[:2].clamp(min=1)
         return held, (totals[2] / held[0]).clamp(min=0).float()
 
     def _mismatched_gain(self, batch: Batch) -> Tensor:
         """How much likelier than by the reference replies of other trees are, summed over the batch."""
         if batch.mismatch is None or batch.mismatch_reference is None:
-            return torch.zeros((), dtype=torch.float64)
+            return self._no_sums()[:1]
         model = self._called()
         model.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             logps, _ = reply_logps(model, batch.mismatch.to(self.args.device), self._base)
-        return (logps.cpu() - batch.mismatch_reference.cpu()).double().sum()
+        return (logps - batch.mismatch_reference.to(self.args.device)).double().sum(0, keepdim=True)
 
     def _called(self) -> nn.Module:
         """The model as Trainer has wrapped it by now."""
@@ -219,7 +245,7 @@ class PackTrainer(Trainer):
 
     def _over_processes(self, numbers: Tensor) -> Tensor:
         """Summed over all processes."""
-        return cast(Tensor, self.accelerator.reduce(numbers.to(self.args.device), "sum")).cpu()
+        return cast(Tensor, self.accelerator.reduce(numbers, "sum"))
 
     def _validation_batches(self, examples: Examples, token_budget: int, multiple: int) -> list[Batch]:
         """This process's share, filled up with empty batches."""

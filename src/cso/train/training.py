@@ -23,7 +23,6 @@ from cso.files import locked, read_jsonl, remove, write_jsonl, write_text
 from cso.settings import TrainSettings
 from cso.taxonomy import Taxonomy, dump_taxonomy
 from cso.train.backbone import Backbone, in_bf16, load_backbone, load_tokenizer, positions, version_of
-from cso.train.batch import Batch
 from cso.train.card import model_card
 from cso.train.dataset import Dataset, load_dataset
 from cso.train.exact import check_packing
@@ -175,18 +174,18 @@ def _plan(settings: TrainSettings, dataset: Dataset, budget: int, say: Say) -> P
     return plan
 
 
-def _refusal(folder: Path) -> Callable[[Batch], None]:
-    """What is done about a loss that is not finite: keep the batch, and stop."""
+def _refusal(folder: Path) -> Callable[[Sequence[Example]], None]:
+    """What is done about a loss that is not finite: keep the examples of its pack, and stop."""
 
-    def refuse(batch: Batch) -> None:
+    def refuse(examples: Sequence[Example]) -> None:
         path = folder / REFUSED
         rows = (
             {"source": member.source, "prompt": list(member.prompt), "replies": list(member.replies)}
-            for member in batch.examples
+            for member in examples
         )
         write_jsonl(path, rows)
         raise InputError(
-            f"the loss is not finite at {', '.join(member.source for member in batch.examples[:3])} and others, "
+            f"the loss is not finite at {', '.join(member.source for member in examples[:3])} and others, "
             f"kept in {path}; a lower train.learning_rate, smaller weights or train.model.precision=fp32 may help, "
             f"with --restart"
         )

@@ -35,15 +35,16 @@ def build_trie(sequences: Sequence[Tokens]) -> Trie:
     for index in sorted(range(len(sequences)), key=sequences.__getitem__):  # lexicographic order is depth-first order
         sequence = sequences[index]
         shared = common_prefix(before, sequence)
+        size = len(trie)
         for node in path[shared:]:
-            trie.end[node] = len(trie)
+            trie.end[node] = size
         path = path[:shared]
-        for depth in range(shared, len(sequence)):
-            trie.parent.append(path[-1] if path else -1)
-            trie.depth.append(depth)
-            trie.end.append(-1)
-            path.append(len(trie))
-            trie.tokens.append(sequence[depth])
+        new = range(size, size + len(sequence) - shared)
+        trie.parent.extend([path[-1] if path else -1, *new[:-1]] if new else [])
+        trie.depth.extend(range(shared, len(sequence)))
+        trie.end.extend([-1] * len(new))
+        trie.tokens.extend(sequence[shared:])
+        path.extend(new)
         trie.paths[index] = path
         before = sequence
     for node in path:
