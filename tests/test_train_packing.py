@@ -166,6 +166,14 @@ def test_gathered_keys_and_values_are_not_kept_for_the_backward_pass(monkeypatch
     assert key.grad is not None
 
 
+def test_operators_of_a_cpu_are_left_alone_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(attention, "_Attention")
+    here = Paths.of(build_pack([([1, 2, 3], [4] * 40)]))
+    paths = Paths(here.pack.to("meta"), [block._replace(keys=block.keys.to("meta")) for block in here.blocks])
+    query, key, value = (torch.randn(1, 2, paths.pack.tokens, 4, device="meta") for _ in range(3))
+    assert attend(torch.nn.Module(), query, key, value, None, paths=paths, scaling=1.0)[0].shape == (1, 43, 2, 4)
+
+
 def test_gradients_are_those_of_attending_once() -> None:
     ours, once = attended_both_ways(bf16=False)
     for one, other in zip(ours, once, strict=True):

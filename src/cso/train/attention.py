@@ -93,7 +93,8 @@ def attend(
     refuse_unknown(others, "paths")
     query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast these may be float32, and values not
     blocks = list(zip(paths.blocks, paths.masks(sliding_window, query.dtype), strict=True))
-    if softcap is None and not dropout and query.shape[-1] == value.shape[-1]:
+    plain = softcap is None and not dropout and query.shape[-1] == value.shape[-1]
+    if plain and query.device.type == "cpu":  # replies are written by this attention on a GPU as well
         out = cast(Tensor, _Attention.apply(query, key, value, blocks, scaling))  # pyright: ignore[reportUnknownMemberType]
     else:
         alone = partial(attended, scaling=scaling, softcap=softcap, dropout=dropout)
