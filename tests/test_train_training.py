@@ -386,6 +386,13 @@ def test_any_argument_of_trainer_can_be_set_such_as_where_it_reports_to(
     assert list((tmp_path / "board").glob("events.*"))
 
 
+def test_what_tensorboard_is_told_stays_when_checkpoints_go(model: Path, pairs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train(pairs, tmp_path / "out", settings(model, arguments={"report_to": "tensorboard"}))
+    assert list((tmp_path / "out" / "checkpoints").glob("runs/*/events.*"))
+    assert not list((tmp_path / "out" / "checkpoints").glob("checkpoint-*"))
+
+
 @pytest.mark.parametrize(
     ("name", "value", "complaint"),
     [

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -210,7 +210,10 @@ def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings, taxonomy:
             write_text(folder / "taxonomy.yaml", dump_taxonomy(taxonomy))
         write_text(folder / DONE, model_card(settings, _log(folder), taxonomy=taxonomy))
         if "save_steps" not in settings.arguments and "save_strategy" not in settings.arguments:
-            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+            for checkpoint in (folder / CHECKPOINTS).glob("checkpoint-*"):
+                shutil.rmtree(checkpoint, ignore_errors=True)
+            with suppress(OSError):  # where something else is kept, such as TensorBoard's files
+                (folder / CHECKPOINTS).rmdir()
 
 
 def _finite(weights: Tensor) -> bool:
