@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import torch
 
@@ -25,6 +26,7 @@ from cso.transcript import prompt, tag
 from random_models import MODELS, save_model
 
 TOKENS = 64
+Found = TypeVar("Found")
 
 
 def one_by_one(model: LocalModel, prompts: list[Prompt]) -> list[str]:
@@ -70,7 +72,7 @@ def tags_in_tries(model: LocalModel, prompts: list[Prompt], esc8: Taxonomy) -> l
     return [chances.index(max(chances)) for _, chances in sorted(model.choose(prompts, esc8))]
 
 
-def timed(name: str, run: Callable[[], object], count: int) -> tuple[object, float]:
+def timed(name: str, run: Callable[[], list[Found]], count: int) -> tuple[list[Found], float]:
     start = time.perf_counter()
     found = run()
     seconds = time.perf_counter() - start
@@ -93,11 +95,12 @@ def main() -> None:
         model = load_local(ModelSettings(name=name), esc8, max_length=2048, say=print)
     asked = items(read_corpus("bundled:test", esc8).dialogues)[: told.turns]
     prompts = model.prompts([prompt(item.history, esc8) for item in asked])
-    in_batches(model, prompts[:2])  # what is loaded late is loaded now
+    one_by_one(model, prompts[:1])  # what is loaded late is loaded now
+    in_batches(model, prompts[:2])
+    tags_one_by_one(model, prompts[:1], esc8.names)
+    tags_in_tries(model, prompts[:1], esc8)
     alone, slow = timed("replies one by one", lambda: one_by_one(model, prompts), len(prompts))
     together, fast = timed("replies in batches", lambda: in_batches(model, prompts), len(prompts))
-    assert isinstance(alone, list)
-    assert isinstance(together, list)
     same = sum(one == other for one, other in zip(alone, together, strict=True))
     print(f"{slow / fast:.1f} times faster; the same text in {same} of {len(prompts)}")
     single, slow = timed("tags one by one", lambda: tags_one_by_one(model, prompts, esc8.names), len(prompts))

@@ -7,8 +7,8 @@ python benchmarks/training.py PAIRS.jsonl --gpu --model 0.5B
 DPO of all weights, one epoch, steps of 32 pairs, on a random Llama: in fp32, or on a GPU in bf16. Seconds go from
 loaded libraries to trained weights on disk, its reference included; each runs in a process of its own, so that peak
 memory is its own.
-On a GPU each trains on a few pairs before, which compiles kernels. Its operations are those of the layers' matrices on
-the tokens of the table, 8 a weight: 6 of training and 2 of the reference; checkpointing counts as none.
+On a GPU each trains on a few pairs before, which compiles kernels. TFLOP/s count the layers' matrices only, on the
+tokens of the table, 8 operations a weight: 6 of training and 2 of the reference; checkpointing counts as none.
 """
 
 from __future__ import annotations
@@ -131,18 +131,18 @@ def by_loop(model_folder: Path, pairs: Path) -> dict[str, float]:
     losses: list[float] = []
     for at in range(0, len(examples), BATCH):
         step = examples[at : at + BATCH]
-        total = 0.0
+        total = torch.zeros((), device=device)
         for batch in micro_batches(step):
             pairs_of_batch, size = logps(batch)
             tokens += size
             gain = pairs_of_batch - torch.stack([reference[id(example)] for example in batch])
             loss = -F.logsigmoid(0.1 * (gain[:, 0] - gain[:, 1])).sum() / len(step)
             loss.backward()
-            total += float(loss)
+            total += loss.detach()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(total)
+        losses.append(float(total))
     with TemporaryDirectory() as folder:
         model.save_pretrained(folder)
     return {"seconds": time.perf_counter() - start, "tokens": tokens, "first": losses[0], "last": losses[-1]}
@@ -194,7 +194,7 @@ def run(contender: Contender, model: Path, pairs: Path) -> dict[str, float]:
 
     few = pairs.with_name("few.jsonl")
     first_trees(pairs, 2 * BATCH, few)
-    first = contender(model, few)["seconds"]
+    warm_up = contender(model, few)["seconds"]
     gc.collect()  # the first model is in a cycle of references
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
@@ -205,7 +205,7 @@ def run(contender: Contender, model: Path, pairs: Path) -> dict[str, float]:
 
     weights = weights_in_matrices(AutoConfig.from_pretrained(model))
     used = 8 * weights * numbers["tokens"] / numbers["seconds"]
-    return numbers | {"memory": memory, "first_time": first, "tflops": used / 1e12, "share": used / rate}
+    return numbers | {"memory": memory, "warm_up": warm_up, "tflops": used / 1e12, "share": used / rate}
 
 
 def weights_in_matrices(config: Any) -> int:
@@ -273,7 +273,7 @@ def show(name: str, one: dict[str, float], base: dict[str, float]) -> None:
     if GPU:
         print(
             f"{'':22}{one['tflops']:.0f} TFLOP/s in the layers' matrices, {one['share']:.0%} of the card's rate; "
-            f"{one['first_time']:.1f} s for a few pairs before",
+            f"{one['warm_up']:.1f} s for a few pairs before",
             flush=True,
         )
 
@@ -319,6 +319,8 @@ def main() -> None:
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     told = parser.parse_args()
+    if told.scaling and told.against != others:
+        parser.error("--scaling compares with nobody: leave --against out")
     if told.contender:
         print(json.dumps(run(CONTENDERS[told.contender], told.folder, told.pairs)))
     elif told.scaling:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,12 +32,14 @@ from cso.settings import ModelSettings, PackingSettings
 from cso.taxonomy import load_taxonomy
 from cso.train import OBJECTIVES, merge_adapter, read_examples, train
 from cso.train.backbone import load_backbone, model_place
+from cso.train.batch import Examples, Known, make_batch
 from cso.train.dataset import load_dataset
 from cso.train.encode import Encoded
 from cso.train.examples import Example
 from cso.train.flex import can_attend
 from cso.train.objectives import make_objective
 from cso.train.reference import score_all as score_all_examples
+from cso.train.trainer import PackTrainer
 from small_training import furthest, rows, save_model, save_pairs, settings, tokenizer, weights
 
 
@@ -525,6 +529,60 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch_named_and_kept(
     kept = [json.loads(line) for line in (tmp_path / "out" / "refused_batch.jsonl").read_text().splitlines()]
     assert kept
     assert {"source", "prompt", "replies"} == set(kept[0])
+
+
+@pytest.mark.parametrize("trees", [3, 30])  # in a few packs, and in more than are looked at together
+def test_a_loss_that_is_not_finite_is_found_though_nothing_is_logged_and_spoils_no_checkpoint(
+    trees: int, model: Path, tmp_path: Path
+) -> None:
+    path = save_pairs(tmp_path / "pairs.jsonl", trees=trees)
+    lines = path.read_text().splitlines()
+    culprit = len(lines) // 2
+    lines[culprit] = json.dumps(json.loads(lines[culprit]) | {"weight": 1e300})  # too large for float32
+    path.write_text("\n".join(lines))
+    packing = PackingSettings(token_budget=64)
+    arguments = {"logging_steps": 1000, "save_steps": 1}
+    told = settings(model, packing=packing, batch_size=len(lines), arguments=arguments)
+    with pytest.raises(InputError, match="the loss is not finite"):
+        train(path, tmp_path / "out", told)
+    kept = [json.loads(line)["source"] for line in (tmp_path / "out" / "refused_batch.jsonl").read_text().splitlines()]
+    assert f"pairs.jsonl row {culprit + 1}" in kept
+    assert len(kept) < 10, "the culprit's pack, not all"
+    assert not list((tmp_path / "out" / "checkpoints").glob("checkpoint-*"))
+
+
+@pytest.mark.parametrize(("process", "named"), [(0, ["second"]), (1, [])])
+def test_of_several_processes_the_one_that_has_the_first_such_loss_names_it(process: int, named: list[str]) -> None:
+    losses = {0: [1.0, math.nan, math.nan], 1: [1.0, 1.0, math.nan]}
+    found: list[str] = []
+    trainer: Any = object.__new__(PackTrainer)
+    trainer.accelerator = SimpleNamespace(
+        process_index=process,
+        gather=lambda _: torch.tensor([[not math.isfinite(loss) for loss in losses[each]] for each in losses]).int(),
+    )
+    trainer._refuse = found.extend
+    trainer._unchecked = [
+        (torch.tensor(loss), [name]) for loss, name in zip(losses[process], ["first", "second", "third"], strict=True)
+    ]
+    with pytest.raises(InputError, match="in process 0"):
+        trainer._check_losses()
+    assert found == named
+
+
+def test_batches_are_moved_without_waiting_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[bool] = []
+    move = Tensor.to
+
+    def spy(self: Tensor, *args: Any, non_blocking: bool = False) -> Tensor:
+        waits.append(not non_blocking)
+        return move(self, *args, non_blocking=non_blocking)
+
+    encoded = Encoded(Example(({"role": "user", "content": "a"},), ("b", "c"), "", "row 1"), [1, 2], [[3], [4]])
+    batch = make_batch(Examples([encoded], [Known([0.0, 0.0])]), [0], make_objective("dpo", {}))
+    monkeypatch.setattr(Tensor, "to", spy)
+    batch.to("meta", non_blocking=False)  # as accelerate asks
+    assert waits
+    assert not any(waits)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Attention over a pack on a CPU: each block of queries against the keys that it can see, and no others.
+"""Attention over a pack, mostly on a CPU: each block of queries against the keys that it can see, and no others.
 
 Depth first, what a block of queries sees is the path to its first node and the block itself. So the work grows with
 the lengths of paths, as if replies were computed one after the other, and not with the square of a pack.
@@ -66,13 +66,16 @@ class Paths:
         return self._masks[window, dtype]
 
     def _seen(self, block: Block, window: int | None) -> Tensor:
-        end, depth = self.pack.end, self.pack.position_ids
-        query = torch.arange(block.start, block.stop, device=end.device)[:, None]
-        key = block.keys[None]
-        seen = (key <= query) & (query < end[key])
-        if window is not None:
-            seen &= depth[query] - depth[key] < window
-        return seen
+        query = torch.arange(block.start, block.stop, device=block.keys.device)
+        return sees(self.pack, query[:, None], block.keys[None], window)
+
+
+def sees(pack: Pack, query: Tensor, key: Tensor, window: int | None) -> Tensor:
+    """Whether nodes see others, by index: those on their paths and themselves, as far back as a layer's window."""
+    seen = (key <= query) & (query < pack.end[key])
+    if window is not None:
+        seen &= pack.position_ids[query] - pack.position_ids[key] < window
+    return seen
 
 
 def attend(
@@ -93,8 +96,8 @@ def attend(
     refuse_unknown(others, "paths")
     query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast these may be float32, and values not
     blocks = list(zip(paths.blocks, paths.masks(sliding_window, query.dtype), strict=True))
-    plain = softcap is None and not dropout and query.shape[-1] == value.shape[-1]
-    if plain and query.device.type == "cpu":  # replies are written by this attention on a GPU as well
+    fused = softcap is None and not dropout and query.shape[-1] == value.shape[-1]
+    if fused and query.device.type == "cpu":  # elsewhere, as when replies are written on a GPU, there is no such kernel
         out = cast(Tensor, _Attention.apply(query, key, value, blocks, scaling))  # pyright: ignore[reportUnknownMemberType]
     else:
         alone = partial(attended, scaling=scaling, softcap=softcap, dropout=dropout)
@@ -111,34 +114,35 @@ class _Attention(Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, blocks: Blocks, scaling: float) -> Tensor:
+        query = query if query.stride(-1) == 1 else query.contiguous()  # as the kernel takes it for granted
         out = torch.empty_like(query)
-        sums: list[Tensor] = []  # the logarithm of what each query's weights are divided by
+        logsumexps: list[Tensor] = []
         for block, mask in blocks:
-            parts = _of(block, query, key, value)
-            found = aten._scaled_dot_product_flash_attention_for_cpu(*_repeated(*parts), attn_mask=mask, scale=scaling)
-            out[:, :, block.start : block.stop] = found[0]
-            sums.append(found[1])
-        ctx.save_for_backward(query, key, value, out, *sums)
+            parts = _repeated(*_of(block, query, key, value))
+            part, logsumexp = aten._scaled_dot_product_flash_attention_for_cpu(*parts, attn_mask=mask, scale=scaling)
+            out[:, :, block.start : block.stop] = part
+            logsumexps.append(logsumexp)
+        ctx.save_for_backward(query, key, value, out, *logsumexps)
         ctx.blocks, ctx.scaling = blocks, scaling
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
-        query, key, value, out, *sums = ctx.saved_tensors
-        exact = torch.promote_types(query.dtype, torch.float32)  # bfloat16 would round each of a key's many parts
-        found = [torch.zeros_like(each, dtype=exact) for each in (query, key, value)]
-        for (block, mask), total in zip(ctx.blocks, sums, strict=True):
+        query, key, value, out, *logsumexps = ctx.saved_tensors
+        wide = torch.promote_types(query.dtype, torch.float32)  # bfloat16 would round each of a key's many parts
+        gradients = [torch.zeros_like(each, dtype=wide) for each in (query, key, value)]
+        for (block, mask), logsumexp in zip(ctx.blocks, logsumexps, strict=True):
             own = slice(block.start, block.stop)
-            given = gradient[:, :, own], *_repeated(*_of(block, query, key, value)), out[:, :, own], total
-            slopes = aten._scaled_dot_product_flash_attention_for_cpu_backward(
-                *given, 0.0, False, attn_mask=mask, scale=ctx.scaling
+            parts = _repeated(*_of(block, query, key, value))
+            of_query, *of_others = aten._scaled_dot_product_flash_attention_for_cpu_backward(
+                gradient[:, :, own], *parts, out[:, :, own], logsumexp, 0.0, False, attn_mask=mask, scale=ctx.scaling
             )
-            found[0][:, :, own] = slopes[0]
-            for whole, part in zip(found[1:], slopes[1:], strict=True):
-                shared = part.to(exact).unflatten(1, (whole.shape[1], -1)).sum(2)  # over heads that share a key
+            gradients[0][:, :, own] = of_query
+            for whole, part in zip(gradients[1:], of_others, strict=True):
+                shared = part.to(wide).unflatten(1, (whole.shape[1], -1)).sum(2)  # over heads that share a key
                 whole.index_add_(2, block.keys, shared)
-        return *(each.to(query.dtype) for each in found), None, None
+        return *(each.to(query.dtype) for each in gradients), None, None
 
 
 def _of(block: Block, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -164,9 +168,9 @@ def refuse_unknown(others: Mapping[str, object], attention: str) -> None:
         )
 
 
-def added(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """What is added to scores where keys are seen, and where not."""
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
+def added(seen: Tensor, dtype: torch.dtype, *, hidden: float = float("-inf")) -> Tensor:
+    """What is added to scores: 0 where keys are seen, `hidden` where not."""
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, hidden)
 
 
 def attended(

@@ -50,12 +50,14 @@ class Batch:
     mismatch_reference: Tensor | None = None  # [B]
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
-        """The same on another device."""
+        """The same on another device. It never waits for one, whatever is asked for (accelerate does): ordinary memory
+        may change as soon as it is copied from.
+        """
 
         def moved(value: object) -> object:
             match value:
                 case Tensor() | Pack():
-                    return value.to(device, non_blocking=non_blocking)
+                    return value.to(device, non_blocking=True)
                 case _:
                     return value
 

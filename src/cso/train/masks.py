@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from cso.train.attention import added, sees
 from cso.train.flex import BLOCK
 from cso.train.pack import Pack
 
@@ -25,15 +26,9 @@ HIDDEN = torch.finfo(torch.bfloat16).min  # added to a hidden score; finite in e
 def dense_mask(pack: Pack, config: PretrainedConfig, dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
     """[1, 1, n, n]: 0 where a query (row) sees a key (column), else `HIDDEN`, added to scores by sdpa and eager."""
     index = torch.arange(pack.tokens, device=pack.end.device)
-    query, key = index[:, None], index[None, :]
-    ancestors = (key <= query) & (query < pack.end[None, :])
 
     def mask(window: int | None) -> Tensor:
-        seen = ancestors
-        if window is not None:
-            seen = seen & (pack.position_ids[:, None] - pack.position_ids[None, :] < window)
-        zero = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
-        return zero.masked_fill_(~seen, HIDDEN)[None, None]
+        return added(sees(pack, index[:, None], index[None, :], window), dtype, hidden=HIDDEN)[None, None]
 
     return _by_layer(config, mask)
 
@@ -60,8 +55,9 @@ def block_mask(pack: Pack, config: PretrainedConfig) -> object:
 def _blocks(pack: Pack, window: int | None) -> tuple[Tensor, Tensor]:
     """[b, b]: of each block of queries, the blocks of keys that are seen in part or whole, and those seen whole.
 
-    Never from single pairs of tokens, of which there are as many as a pack's length squared: the keys before a block of
-    queries are seen by its first query as far as `end` goes, and by all of them where it goes past the last one.
+    Not from pairs of tokens, of which there are as many as a pack's length squared: of an earlier block of keys, one is
+    seen if an `end` is past the first query, and all are by all if each is past the last. With a window, some blocks
+    are among the former in which nothing is seen.
     """
     count = -(-pack.tokens // BLOCK)
     short = count * BLOCK - pack.tokens

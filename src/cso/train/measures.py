@@ -63,7 +63,7 @@ def measures(objective: Objective, batch: Batch, scores: Scores, loss: Tensor) -
 
 
 def _number(value: Tensor | float, device: torch.device) -> Tensor:
-    """On the device without waiting for it, as a copy would."""
+    """`value` on the device, made there: a copy to a GPU would wait for it."""
     if isinstance(value, Tensor):
         return value.double()
     return torch.full((), value, dtype=torch.float64, device=device)
@@ -75,7 +75,7 @@ def means(sums: Tensor) -> dict[str, float]:
     `tokens` were trained on, without the passes that have no gradient (the reference's, and KTO's over replies of other
     trees); `tokens_saved` is the share that sharing saved of the tokens of all replies one by one.
     """
-    total: Mapping[str, float] = dict(zip(SUMS, map(float, sums), strict=True))
+    total: Mapping[str, float] = dict(zip(SUMS, map(float, sums.cpu()), strict=True))
     found: dict[str, float] = {}
     for side in ("chosen", "rejected"):
         if total[side]:

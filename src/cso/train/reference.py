@@ -69,7 +69,7 @@ def score_all(
             sequences = [(examples[index].prompt, reply) for index in members for reply in examples[index].replies]
             places = [place for index in members for place in range(first[index], first[index + 1])]
             found.append((places, score(build_pack(sequences, multiple=multiple))))
-        for places, scores in found:  # only now, so that a GPU waits for none of them
+        for places, scores in found:  # each waits for the GPU, so only when all are under way
             logps[places] = scores.double().cpu()
     return logps
 
@@ -101,7 +101,7 @@ def known(
                 processes=processes(),
             )
         everyones = cast(Tensor, reduce(logps.to(backbone.device), "sum"))
-        numbers = iter(map(float, everyones))
+        numbers = iter(map(float, everyones.cpu()))
         return [[next(numbers) for _ in example.replies] for example in scored]
 
     chosen = [examples[index] for index in asked]

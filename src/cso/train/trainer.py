@@ -123,8 +123,9 @@ class PackTrainer(Trainer):
         super()._save(output_dir, state_dict)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """As Trainer does, but nothing that a loss has spoilt."""
+        """As Trainer does, but no weights that a loss or a gradient has spoilt: a training would go on from them."""
         self._check_losses()
+        self.check_weights()
         super()._save_checkpoint(model, trial)
 
     def get_batch_samples(
@@ -146,7 +147,7 @@ class PackTrainer(Trainer):
         loss, sums = self._loss(model, inputs)
         self._sums += sums
         self._unchecked.append((loss.detach(), inputs.examples))
-        if len(self._unchecked) == UNCHECKED:
+        if len(self._unchecked) >= UNCHECKED:
             self._check_losses()
         return loss * self.accelerator.num_processes
 
@@ -192,7 +193,7 @@ class PackTrainer(Trainer):
         return 0  # Trainer's own estimate knows no packs
 
     def _prepare_inputs(self, inputs: Batch) -> Batch:
-        return inputs.to(self.args.device, non_blocking=True)
+        return inputs.to(self.args.device)
 
     def _loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """This pack's part of the step's loss, and its measures."""
@@ -209,13 +210,33 @@ class PackTrainer(Trainer):
         return loss, measures(self._objective, batch, scores, loss)
 
     def _check_losses(self) -> None:
-        """Refuse the first examples whose loss is not finite. Waits for a GPU, so a pack does not do it by itself."""
+        """Refuse the examples of the first pack, of all processes, whose loss is not finite. All call it equally often.
+
+        Reading a loss waits for the GPU, so many are read at once. The process that has the pack names it; the others
+        raise InputError as well, since what they compute next is spoilt.
+        """
+        if not self._unchecked:
+            return
         unchecked, self._unchecked = self._unchecked, []
-        losses = torch.stack([loss for loss, _ in unchecked]) if unchecked else torch.zeros(0)
-        finite = cast(list[bool], losses.isfinite().tolist())
-        for sound, (_, examples) in zip(finite, unchecked, strict=True):
-            if not sound:
-                self._refuse(examples)
+        spoilt = ~torch.stack([loss.detach() for loss, _ in unchecked]).isfinite()
+        everyones = cast(Tensor, self.accelerator.gather(spoilt.int()[None]))  # [processes, packs]
+        places = cast(list[list[int]], everyones.T.nonzero().tolist())
+        if not places:
+            return
+        pack, process = places[0]
+        if process == self.accelerator.process_index:
+            self._refuse(unchecked[pack][1])
+        raise InputError(f"the loss is not finite in process {process}, which says where")
+
+    def check_weights(self) -> None:
+        """Raises InputError where weights are not finite, of sharded ones those of this process."""
+        for weights in self._called().parameters():
+            own = cast(Tensor, getattr(weights, "to_local", lambda weights=weights: weights)())
+            if not torch.isfinite(own).all():
+                raise InputError(
+                    f"the weights are not finite after step {self.state.global_step}; lower train.learning_rate, with "
+                    f"--restart"
+                )
 
     def _no_sums(self) -> Tensor:
         return torch.zeros(len(SUMS), dtype=torch.float64, device=self.args.device)

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
-from torch import Tensor
 from transformers import set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -198,8 +196,7 @@ def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings, taxonomy:
 
     Raises InputError where the last step has left weights that are no numbers.
     """
-    if not all(_finite(weights) for weights in trainer.model_wrapped.parameters()):  # pyright: ignore
-        raise InputError(f"{folder}: the last step left weights that are not finite; train otherwise, with --restart")
+    trainer.check_weights()
     try:
         trainer.save_model(str(folder))
     except (OSError, SafetensorError) as error:
@@ -214,12 +211,6 @@ def _save(trainer: PackTrainer, folder: Path, settings: TrainSettings, taxonomy:
                 shutil.rmtree(checkpoint, ignore_errors=True)
             with suppress(OSError):  # where something else is kept, such as TensorBoard's files
                 (folder / CHECKPOINTS).rmdir()
-
-
-def _finite(weights: Tensor) -> bool:
-    """Of sharded weights, those of this process."""
-    own = getattr(weights, "to_local", lambda: weights)()
-    return bool(torch.isfinite(own).all())
 
 
 def _log(folder: Path) -> Sequence[Entry]:

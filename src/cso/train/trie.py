@@ -40,7 +40,9 @@ def build_trie(sequences: Sequence[Tokens]) -> Trie:
             trie.end[node] = size
         path = path[:shared]
         new = range(size, size + len(sequence) - shared)
-        trie.parent.extend([path[-1] if path else -1, *new[:-1]] if new else [])
+        if new:
+            trie.parent.append(path[-1] if path else -1)
+            trie.parent.extend(new[:-1])
         trie.depth.extend(range(shared, len(sequence)))
         trie.end.extend([-1] * len(new))
         trie.tokens.extend(sequence[shared:])
