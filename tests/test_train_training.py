@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -23,6 +23,7 @@ from transformers import (
     LlamaForCausalLM,
     T5Config,
     T5ForConditionalGeneration,
+    Trainer,
 )
 
 import cso.train.flex as flex
@@ -39,7 +40,7 @@ from cso.train.examples import Example
 from cso.train.flex import can_attend
 from cso.train.objectives import make_objective
 from cso.train.reference import score_all as score_all_examples
-from cso.train.trainer import PackTrainer
+from cso.train.trainer import PackTrainer, _Unchecked  # pyright: ignore[reportPrivateUsage]
 from small_training import furthest, rows, save_model, save_pairs, settings, tokenizer, weights
 
 
@@ -238,11 +239,19 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 
 
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("file", "damage"),
     [
         ("trainer_state.json", cut),
+        ("config.json", cut),
         ("optimizer.pt", cut),
+        ("optimizer.pt", flip),
         ("model.safetensors", cut),
         ("optimizer.pt", Path.unlink),
         ("rng_state.pth", Path.unlink),
@@ -262,6 +271,38 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(
     again = train(pairs, tmp_path / "whole", told, say=notes.append)
     assert any("going on from" in note and newest.name not in note for note in notes)
     assert furthest(before, weights(again.folder)) == 0
+
+
+def test_the_first_of_a_few_steps_moves_the_weights(model: Path, pairs: Path, tmp_path: Path) -> None:
+    trained = train(pairs, tmp_path / "out", settings(model, epochs=1, batch_size=99))
+    assert len(losses(trained.log)) == 1
+    assert furthest(weights(model), weights(trained.folder)) > 1e-3
+
+
+def test_a_disk_that_is_full_in_the_midst_of_a_checkpoint_is_one_line(
+    model: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 1057920 vs 1057808")
+
+    monkeypatch.setattr(Trainer, "_save_checkpoint", full)
+    with pytest.raises(StoreError, match=r"checkpoint-1 is not whole .*; free some space, and go on"):
+        train(pairs, tmp_path / "out", settings(model, arguments={"save_steps": 1}))
+
+
+def test_weights_that_are_not_finite_are_not_kept_to_go_on_from(
+    model: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = settings(model, arguments={"save_steps": 1, "logging_steps": 1000, "max_grad_norm": 0})
+    measured = PackTrainer.compute_loss
+
+    def spoilt(*args: Any, **named: Any) -> Tensor:
+        return measured(*args, **named) * math.inf  # its value has been looked at, its gradient is not finite
+
+    monkeypatch.setattr(PackTrainer, "compute_loss", spoilt)
+    with pytest.raises(InputError, match=r"the weights are not finite after step 1; lower train.learning_rate"):
+        train(pairs, tmp_path / "out", told)
+    assert not list((tmp_path / "out" / "checkpoints").glob("checkpoint-*"))
 
 
 def test_a_training_that_is_done_is_left_as_it_is(model: Path, pairs: Path, tmp_path: Path) -> None:
@@ -405,6 +446,7 @@ def test_what_tensorboard_is_told_stays_when_checkpoints_go(model: Path, pairs: 
         ("lr_scheduler_type", "nonsense", "train.arguments: .*nonsense"),
         ("save_strategy", "best", "train.arguments: .*best"),
         ("report_to", "wandb", "train.arguments: .*wandb"),
+        ("max_steps", 0, "train.arguments.max_steps: expected 1 or more, or -1 for all steps"),
         ("adam_beta1", 2, "train.arguments: Invalid beta parameter"),
         ("lr_scheduler_kwargs", {"bogus": 1}, "train.arguments: .*bogus"),
     ],
@@ -528,7 +570,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch_named_and_kept(
         train(pairs, tmp_path / "out", told)
     kept = [json.loads(line) for line in (tmp_path / "out" / "refused_batch.jsonl").read_text().splitlines()]
     assert kept
-    assert {"source", "prompt", "replies"} == set(kept[0])
+    assert {"source", "prompt", "replies", "weight", "q"} == set(kept[0])
 
 
 @pytest.mark.parametrize("trees", [3, 30])  # in a few packs, and in more than are looked at together
@@ -545,8 +587,8 @@ def test_a_loss_that_is_not_finite_is_found_though_nothing_is_logged_and_spoils_
     told = settings(model, packing=packing, batch_size=len(lines), arguments=arguments)
     with pytest.raises(InputError, match="the loss is not finite"):
         train(path, tmp_path / "out", told)
-    kept = [json.loads(line)["source"] for line in (tmp_path / "out" / "refused_batch.jsonl").read_text().splitlines()]
-    assert f"pairs.jsonl row {culprit + 1}" in kept
+    kept = [json.loads(line) for line in (tmp_path / "out" / "refused_batch.jsonl").read_text().splitlines()]
+    assert (kept[0]["source"], kept[0]["weight"]) == (f"pairs.jsonl row {culprit + 1}", 1e300)
     assert len(kept) < 10, "the culprit's pack, not all"
     assert not list((tmp_path / "out" / "checkpoints").glob("checkpoint-*"))
 
@@ -562,7 +604,8 @@ def test_of_several_processes_the_one_that_has_the_first_such_loss_names_it(proc
     )
     trainer._refuse = found.extend
     trainer._unchecked = [
-        (torch.tensor(loss), [name]) for loss, name in zip(losses[process], ["first", "second", "third"], strict=True)
+        _Unchecked(torch.tensor(loss), torch.tensor([loss]), cast(Any, [name]))
+        for loss, name in zip(losses[process], ["first", "second", "third"], strict=True)
     ]
     with pytest.raises(InputError, match="in process 0"):
         trainer._check_losses()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
+from warnings import filterwarnings
 
 import typer
 from rich.console import Console
@@ -64,6 +65,7 @@ def quiet() -> None:
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    filterwarnings("ignore", category=FutureWarning)
 
 
 def loadable(model: str, run: Run | None) -> str:

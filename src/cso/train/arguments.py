@@ -87,6 +87,8 @@ def check_arguments(settings: TrainSettings) -> None:
         number = isinstance(value, (int, float)) or (value is None and NoneType in known[name])
         if not number and known[name] <= {int, float, NoneType}:
             raise InputError(f"train.arguments.{name}: expected a number, found {value!r}")
+    if settings.arguments.get("max_steps") == 0:
+        raise InputError("train.arguments.max_steps: expected 1 or more, or -1 for all steps, found 0")
     check_sharding(settings.arguments, processes())
 
 
@@ -135,7 +137,7 @@ def _defaults(plan: Plan, measure: bool, most: object) -> dict[str, object]:
     steps = min(len(plan.steps), most) if isinstance(most, int) and most > 0 else len(plan.steps)
     return {
         "lr_scheduler_type": "cosine",
-        "warmup_steps": 0.1,  # a share of all steps
+        "warmup_steps": 0.1 if steps >= 10 else 0,  # a share of all; the first of them has a rate of 0
         "max_grad_norm": 1.0,
         "logging_steps": max(1, min(10, steps // 50)),
         "logging_nan_inf_filter": False,  # such a loss is refused, and looking at each would wait for a GPU

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
-from zipfile import is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 from safetensors import SafetensorError, safe_open
 
@@ -110,15 +110,19 @@ def _whole(checkpoint: Path) -> bool:
     Folders in it hold shards, of which only those who wrote them know which there must be.
     """
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
         files = {entry.name for entry in checkpoint.iterdir() if entry.is_file()}
-        for name in files:
+        for name in files | {"trainer_state.json"}:
+            path = checkpoint / name
             if name.endswith(".safetensors"):
-                with safe_open(checkpoint / name, "pt"):
+                with safe_open(path, "pt"):
                     pass
-            elif name.endswith((".pt", ".pth")) and not is_zipfile(checkpoint / name):
+            elif name.endswith(".json") and not isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
                 return False
-    except (OSError, ValueError, SafetensorError):
+            elif name.endswith((".pt", ".pth")):
+                with ZipFile(path) as parts:
+                    if parts.testzip() is not None:
+                        return False
+    except (OSError, ValueError, SafetensorError, BadZipFile):
         return False
     sharded = any(entry.is_dir() for entry in checkpoint.iterdir())
     weights = any(name.endswith(".safetensors") for name in files)
@@ -129,9 +133,11 @@ def _whole(checkpoint: Path) -> bool:
 def _read(path: Path) -> Identity:
     try:
         content: object = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("expected an object")
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read ({error}); --restart begins anew") from error
-    return cast(dict[str, Any], content) if isinstance(content, dict) else {}
+    return cast(dict[str, Any], content)
 
 
 def _differences(there: Identity, now: Identity) -> list[str]:

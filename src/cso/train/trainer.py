@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Any, cast
+from operator import itemgetter
+from typing import Any, NamedTuple, cast
 
 import torch
 from accelerate import AutocastKwargs
@@ -29,6 +30,14 @@ from cso.train.plan import Members, Plan, make_packs
 from cso.train.sharding import plugin_of, shard
 
 UNCHECKED = 16  # losses of packs that may wait to be looked at
+
+
+class _Unchecked(NamedTuple):
+    """A pack's loss, what each of its examples has of it, [B], times a constant, and these."""
+
+    loss: Tensor
+    each: Tensor
+    examples: Sequence[Example]
 
 
 class Batches(Dataset[Batch]):
@@ -86,7 +95,7 @@ class PackTrainer(Trainer):
         self._sums = self._no_sums()
         self._counts = torch.ones(2, dtype=torch.float64)  # examples and tokens of the step
         self._divergence = torch.zeros(())
-        self._unchecked: list[tuple[Tensor, Sequence[Example]]] = []  # losses that a GPU may be computing yet
+        self._unchecked: list[_Unchecked] = []  # losses that a GPU may be computing yet
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
@@ -126,7 +135,12 @@ class PackTrainer(Trainer):
         """As Trainer does, but no weights that a loss or a gradient has spoilt: a training would go on from them."""
         self._check_losses()
         self.check_weights()
-        super()._save_checkpoint(model, trial)
+        try:
+            super()._save_checkpoint(model, trial)
+        except RuntimeError as error:
+            if "inline_container" not in str(error):  # what torch says where a disk is full
+                raise
+            raise OSError(f"checkpoint-{self.state.global_step} is not whole ({str(error).splitlines()[0]})") from error
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
@@ -146,7 +160,6 @@ class PackTrainer(Trainer):
         """This pack's part of the step's loss, times the number of processes, over whom gradients are averaged."""
         loss, sums = self._loss(model, inputs)
         self._sums += sums
-        self._unchecked.append((loss.detach(), inputs.examples))
         if len(self._unchecked) >= UNCHECKED:
             self._check_losses()
         return loss * self.accelerator.num_processes
@@ -161,9 +174,7 @@ class PackTrainer(Trainer):
         with torch.no_grad(), self.compute_loss_context_manager():
             self._counts, self._divergence = self._step_totals(self._validation)
             for batch in self._validation:
-                loss, measured = self._loss(model, batch)
-                self._unchecked.append((loss, batch.examples))
-                sums += measured
+                sums += self._loss(model, batch)[1]
         sums = self._over_processes(sums)
         found = {"eval_loss": float(sums[SUMS.index("loss")])}
         found |= {f"eval_{name}": value for name, value in means(sums).items() if not name.startswith("tokens")}
@@ -199,33 +210,38 @@ class PackTrainer(Trainer):
         """This pack's part of the step's loss, and its measures."""
         logps, zero = reply_logps(model, batch.pack, self._base)
         if not batch.examples:
+            self._unchecked.append(_Unchecked(zero.detach(), batch.weight, ()))
             return zero, self._no_sums()
         scores = batch.scores(logps, self._divergence)
         examples, tokens = self._objective.losses(scores)
-        loss = zero
-        if examples is not None:
-            loss = loss + (batch.weight * examples).sum() / self._counts[0].float()
-        if tokens is not None:
-            loss = loss + (batch.weight * tokens).sum() / self._counts[1].float()
+        loss, each = zero, torch.zeros_like(batch.weight)
+        for losses, count in zip((examples, tokens), self._counts, strict=True):
+            if losses is not None:
+                weighted = batch.weight * losses
+                loss = loss + weighted.sum() / count.float()
+                each = each + weighted.detach()
+        self._unchecked.append(_Unchecked(loss.detach(), each, batch.examples))
         return loss, measures(self._objective, batch, scores, loss)
 
     def _check_losses(self) -> None:
-        """Refuse the examples of the first pack, of all processes, whose loss is not finite. All call it equally often.
+        """Refuse the first pack, of all processes, whose loss is not finite. All call it equally often.
 
-        Reading a loss waits for the GPU, so many are read at once. The process that has the pack names it; the others
-        raise InputError as well, since what they compute next is spoilt.
+        Reading a loss waits for the GPU, so many are read at once. The process that has the pack names its examples,
+        those to blame first; the others raise InputError as well, since what they compute next is spoilt.
         """
         if not self._unchecked:
             return
         unchecked, self._unchecked = self._unchecked, []
-        spoilt = ~torch.stack([loss.detach() for loss, _ in unchecked]).isfinite()
+        spoilt = ~torch.stack([pack.loss for pack in unchecked]).isfinite()
         everyones = cast(Tensor, self.accelerator.gather(spoilt.int()[None]))  # [processes, packs]
         places = cast(list[list[int]], everyones.T.nonzero().tolist())
         if not places:
             return
-        pack, process = places[0]
+        place, process = places[0]
         if process == self.accelerator.process_index:
-            self._refuse(unchecked[pack][1])
+            _, each, examples = unchecked[place]
+            sound = map(bool, each.isfinite().cpu())
+            self._refuse([example for _, example in sorted(zip(sound, examples, strict=True), key=itemgetter(0))])
         raise InputError(f"the loss is not finite in process {process}, which says where")
 
     def check_weights(self) -> None:

@@ -151,7 +151,7 @@ def _run(trainer: PackTrainer, folder: Path, checkpoint: Path | None) -> None:
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     except (OSError, SafetensorError) as error:
-        raise StoreError(f"{folder}: a checkpoint cannot be written or read: {error}; free some space") from error
+        raise StoreError(f"{folder}: cannot be written or read: {error}; free some space, and go on") from error
     except ImportError as error:
         raise InputError(f"train.arguments: {error}") from error
 
@@ -178,14 +178,20 @@ def _refusal(folder: Path) -> Callable[[Sequence[Example]], None]:
     def refuse(examples: Sequence[Example]) -> None:
         path = folder / REFUSED
         rows = (
-            {"source": member.source, "prompt": list(member.prompt), "replies": list(member.replies)}
+            {
+                "source": member.source,
+                "prompt": list(member.prompt),
+                "replies": list(member.replies),
+                "weight": member.weight,
+                "q": list(member.values),
+            }
             for member in examples
         )
         write_jsonl(path, rows)
         raise InputError(
-            f"the loss is not finite at {', '.join(member.source for member in examples[:3])} and others, "
-            f"kept in {path}; a lower train.learning_rate, smaller weights or train.model.precision=fp32 may help, "
-            f"with --restart"
+            f"the loss is not finite at {', '.join(member.source for member in examples[:3])}"
+            f"{' and others' * (len(examples) > 3)}, kept in {path}; a lower train.learning_rate, smaller weights or "
+            f"Q, or train.model.precision=fp32 may help, with --restart"
         )
 
     return refuse
