@@ -40,7 +40,8 @@ from cso.train.examples import Example
 from cso.train.flex import can_attend
 from cso.train.objectives import make_objective
 from cso.train.reference import score_all as score_all_examples
-from cso.train.trainer import PackTrainer, _Unchecked  # pyright: ignore[reportPrivateUsage]
+from cso.train.trainer import PackTrainer
+from cso.train.unchecked import UncheckedLosses
 from small_training import furthest, rows, save_model, save_pairs, settings, tokenizer, weights
 
 
@@ -597,18 +598,15 @@ def test_a_loss_that_is_not_finite_is_found_though_nothing_is_logged_and_spoils_
 def test_of_several_processes_the_one_that_has_the_first_such_loss_names_it(process: int, named: list[str]) -> None:
     losses = {0: [1.0, math.nan, math.nan], 1: [1.0, 1.0, math.nan]}
     found: list[str] = []
-    trainer: Any = object.__new__(PackTrainer)
-    trainer.accelerator = SimpleNamespace(
+    accelerator: Any = SimpleNamespace(
         process_index=process,
         gather=lambda _: torch.tensor([[not math.isfinite(loss) for loss in losses[each]] for each in losses]).int(),
     )
-    trainer._refuse = found.extend
-    trainer._unchecked = [
-        _Unchecked(torch.tensor(loss), torch.tensor([loss]), cast(Any, [name]))
-        for loss, name in zip(losses[process], ["first", "second", "third"], strict=True)
-    ]
+    unchecked = UncheckedLosses(accelerator, cast(Any, found.extend))
+    for loss, name in zip(losses[process], ["first", "second", "third"], strict=True):
+        unchecked.add(torch.tensor(loss), torch.tensor([loss]), cast(Any, [name]))
     with pytest.raises(InputError, match="in process 0"):
-        trainer._check_losses()
+        unchecked.check()
     assert found == named
 
 

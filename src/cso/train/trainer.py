@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from operator import itemgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from accelerate import AutocastKwargs
@@ -22,22 +21,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from cso.errors import InputError
 from cso.train.arguments import refusals
 from cso.train.batch import Batch, Examples, make_batch
-from cso.train.examples import Example
 from cso.train.logps import reply_logps
 from cso.train.measures import SUMS, means, measures
 from cso.train.objectives import Objective
 from cso.train.plan import Members, Plan, make_packs
 from cso.train.sharding import plugin_of, shard
-
-UNCHECKED = 16  # losses of packs that may wait to be looked at
-
-
-class _Unchecked(NamedTuple):
-    """A pack's loss, what each of its examples has of it, [B], times a constant, and these."""
-
-    loss: Tensor
-    each: Tensor
-    examples: Sequence[Example]
+from cso.train.unchecked import Refuse, UncheckedLosses
 
 
 class Batches(Dataset[Batch]):
@@ -74,7 +63,7 @@ class PackTrainer(Trainer):
         validation: Examples,
         token_budget: int,
         multiple: int,
-        refuse: Callable[[Sequence[Example]], None],
+        refuse: Refuse,
         tokenizer: PreTrainedTokenizerBase,
         callbacks: list[TrainerCallback],
     ) -> None:
@@ -89,13 +78,13 @@ class PackTrainer(Trainer):
             processing_class=tokenizer,
             callbacks=callbacks,
         )
-        self._base, self._objective, self._plan, self._refuse = base, objective, plan, refuse
+        self._base, self._objective, self._plan = base, objective, plan
         self._held_out = len(validation.encoded)
         self._validation = self._validation_batches(validation, token_budget, multiple)
         self._sums = self._no_sums()
         self._counts = torch.ones(2, dtype=torch.float64)  # examples and tokens of the step
         self._divergence = torch.zeros(())
-        self._unchecked: list[_Unchecked] = []  # losses that a GPU may be computing yet
+        self._losses = UncheckedLosses(self.accelerator, refuse)
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
@@ -133,7 +122,7 @@ class PackTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """As Trainer does, but no weights that a loss or a gradient has spoilt: a training would go on from them."""
-        self._check_losses()
+        self._losses.check()
         self.check_weights()
         try:
             super()._save_checkpoint(model, trial)
@@ -160,8 +149,6 @@ class PackTrainer(Trainer):
         """This pack's part of the step's loss, times the number of processes, over whom gradients are averaged."""
         loss, sums = self._loss(model, inputs)
         self._sums += sums
-        if len(self._unchecked) >= UNCHECKED:
-            self._check_losses()
         return loss * self.accelerator.num_processes
 
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
@@ -187,7 +174,7 @@ class PackTrainer(Trainer):
 
         Raises InputError where gradients are too large to be numbers: clipping makes nothing of them, without a word.
         """
-        self._check_losses()
+        self._losses.check()
         if not math.isfinite(logs.get("grad_norm", 0.0)):
             raise InputError(
                 f"the gradient is not finite at step {self.state.global_step}, so nothing is learned; lower "
@@ -210,7 +197,7 @@ class PackTrainer(Trainer):
         """This pack's part of the step's loss, and its measures."""
         logps, zero = reply_logps(model, batch.pack, self._base)
         if not batch.examples:
-            self._unchecked.append(_Unchecked(zero.detach(), batch.weight, ()))
+            self._losses.add(zero, batch.weight, ())
             return zero, self._no_sums()
         scores = batch.scores(logps, self._divergence)
         examples, tokens = self._objective.losses(scores)
@@ -220,29 +207,8 @@ class PackTrainer(Trainer):
                 weighted = batch.weight * losses
                 loss = loss + weighted.sum() / count.float()
                 each = each + weighted.detach()
-        self._unchecked.append(_Unchecked(loss.detach(), each, batch.examples))
+        self._losses.add(loss, each, batch.examples)
         return loss, measures(self._objective, batch, scores, loss)
-
-    def _check_losses(self) -> None:
-        """Refuse the first pack, of all processes, whose loss is not finite. All call it equally often.
-
-        Reading a loss waits for the GPU, so many are read at once. The process that has the pack names its examples,
-        those to blame first; the others raise InputError as well, since what they compute next is spoilt.
-        """
-        if not self._unchecked:
-            return
-        unchecked, self._unchecked = self._unchecked, []
-        spoilt = ~torch.stack([pack.loss for pack in unchecked]).isfinite()
-        everyones = cast(Tensor, self.accelerator.gather(spoilt.int()[None]))  # [processes, packs]
-        places = cast(list[list[int]], everyones.T.nonzero().tolist())
-        if not places:
-            return
-        place, process = places[0]
-        if process == self.accelerator.process_index:
-            _, each, examples = unchecked[place]
-            sound = map(bool, each.isfinite().cpu())
-            self._refuse([example for _, example in sorted(zip(sound, examples, strict=True), key=itemgetter(0))])
-        raise InputError(f"the loss is not finite in process {process}, which says where")
 
     def check_weights(self) -> None:
         """Raises InputError where weights are not finite, of sharded ones those of this process."""

@@ -33,6 +33,7 @@ from cso.train.plan import Plan, make_plan
 from cso.train.reference import known
 from cso.train.sharding import spread
 from cso.train.trainer import PackTrainer
+from cso.train.unchecked import Refuse
 
 METRICS = "metrics.jsonl"
 REFUSED = "refused_batch.jsonl"
@@ -172,7 +173,7 @@ def _plan(settings: TrainSettings, dataset: Dataset, budget: int, say: Say) -> P
     return plan
 
 
-def _refusal(folder: Path) -> Callable[[Sequence[Example]], None]:
+def _refusal(folder: Path) -> Refuse:
     """What is done about a loss that is not finite: keep the examples of its pack, and stop."""
 
     def refuse(examples: Sequence[Example]) -> None:
